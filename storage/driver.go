@@ -1,0 +1,81 @@
+package storage
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+)
+
+// CheckKey returns an error wrapping [fs.ErrInvalid] for a key that is not a
+// [ValidKey]. Drivers call it first in every method that takes a key.
+func CheckKey(key string) error {
+	if !ValidKey(key) {
+		return fmt.Errorf("object key %q: %w", key, fs.ErrInvalid)
+	}
+	return nil
+}
+
+// A BodyReader reads a Put's body once from its start, hashes what goes by, and
+// stops when the context ends. It is what drivers read a body through.
+//
+// If the body is [Hashed], the last Read returns ErrCorrupt in place of io.EOF
+// unless length and hash are those announced, so that nobody who copies until
+// io.EOF takes a wrong body for a whole one.
+type BodyReader struct {
+	ctx  context.Context
+	body io.Reader
+	sum  hash.Hash
+	n    int64
+	want Hashed
+}
+
+// NewBodyReader rewinds body and returns a reader of all of it.
+func NewBodyReader(ctx context.Context, body io.ReadSeeker) (*BodyReader, error) {
+	if _, err := body.Seek(0, io.SeekStart); err != nil {
+		return nil, fmt.Errorf("rewind the body: %w", err)
+	}
+	want, _ := body.(Hashed)
+	return &BodyReader{ctx: ctx, body: body, sum: sha256.New(), want: want}, nil
+}
+
+// Read implements io.Reader.
+func (b *BodyReader) Read(p []byte) (int, error) {
+	if err := b.ctx.Err(); err != nil {
+		return 0, err
+	}
+	n, err := b.body.Read(p)
+	b.sum.Write(p[:n])
+	b.n += int64(n)
+	if b.want != nil && b.n > b.want.Len() {
+		return n, fmt.Errorf("%w: more than the %d bytes announced", ErrCorrupt, b.want.Len())
+	}
+	if err == io.EOF {
+		if bad := b.check(); bad != nil {
+			return n, bad
+		}
+	}
+	return n, err
+}
+
+func (b *BodyReader) check() error {
+	if b.want == nil {
+		return nil
+	}
+	if b.n != b.want.Len() {
+		return fmt.Errorf("%w: %d bytes, %d announced", ErrCorrupt, b.n, b.want.Len())
+	}
+	if got := b.SHA256(); !bytes.Equal(got, b.want.SHA256()) {
+		return fmt.Errorf("%w: SHA-256 is %x, %x announced", ErrCorrupt, got, b.want.SHA256())
+	}
+	return nil
+}
+
+// SHA256 returns the hash of what was read so far.
+func (b *BodyReader) SHA256() []byte { return b.sum.Sum(nil) }
+
+// Len returns the number of bytes read so far.
+func (b *BodyReader) Len() int64 { return b.n }
