@@ -1,0 +1,87 @@
+# What is shipped is built without cgo, so that is what is built and tested here; only the race detector needs it.
+export CGO_ENABLED = 0
+export TERRAFORM_CHECK ?= $(wildcard ../shared/tools/terraform-check/terraform-check)
+
+SHELL       = bash
+.SHELLFLAGS = -euo pipefail -c
+
+TESTFLAGS ?=
+FUZZTIME  ?= 60s
+
+TOOL      = go tool -modfile=tools/go.mod
+SYSTEMS   = linux darwin windows
+CHECKS    = inherit,ST1000,ST1003,ST1016,ST1020,ST1021,ST1022
+
+# go test succeeds when a pattern matches nothing: $(call exists,PATTERN,PACKAGES) does not.
+exists = go test -list '$(1)' $(2) | grep '^\(Test\|Fuzz\)' >/dev/null || { echo "no test matches $(1) in $(2)" >&2; exit 1; }
+
+.PHONY: help
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## build bin/publisher
+	go build -trimpath -o bin/publisher ./cmd/publisher
+
+.PHONY: demo
+demo: ## publish a collection on this machine and pull it with other people's clients
+	@go run ./internal/demo
+
+.PHONY: test
+test: ## run all tests, fetching what they need
+	go test $(TESTFLAGS) ./...
+
+.PHONY: race
+race: ## run the short tests under the race detector
+	CGO_ENABLED=1 go test -race -short $(TESTFLAGS) ./storage/... ./repo/... ./cmd/...
+
+.PHONY: test-minio
+test-minio: ## run the storage suite on a MinIO server, built once and cached
+	@$(call exists,MinIO,./storage/...)
+	PUBLISHER_TEST_MINIO=1 go test -run MinIO $(TESTFLAGS) ./storage/...
+
+.PHONY: fuzz
+fuzz: ## fuzz the strict gate for FUZZTIME
+	@$(call exists,^FuzzCheck$$,./repo/strict)
+	go test -run '^$$' -fuzz '^FuzzCheck$$' -fuzztime $(FUZZTIME) ./repo/strict
+
+.PHONY: bench
+bench: ## measure publishing beside other tools
+	@go run ./internal/bench
+
+.PHONY: docs
+docs: ## generate the command reference again
+	go generate ./...
+
+.PHONY: check
+check: fmt vet staticcheck vuln terraform lint-docs ## everything that reads the code without running it
+
+.PHONY: fmt
+fmt: ## gofmt and tidy modules, as a check
+	@files=$$(gofmt -l .); [ -z "$$files" ] || { echo "not formatted, run gofmt -w on:" $$files >&2; exit 1; }
+	go mod tidy -diff
+	go -C tools mod tidy -diff
+
+.PHONY: vet
+vet: $(SYSTEMS:%=vet-%) ## build and vet for every system
+
+.PHONY: $(SYSTEMS:%=vet-%)
+$(SYSTEMS:%=vet-%): vet-%:
+	GOOS=$* go build ./...
+	GOOS=$* go vet ./...
+
+.PHONY: staticcheck
+staticcheck: ## staticcheck
+	$(TOOL) staticcheck -checks $(CHECKS) ./...
+
+.PHONY: vuln
+vuln: ## govulncheck
+	@tools/check-vuln ./...
+
+.PHONY: terraform
+terraform: ## format and validity of the Terraform modules
+	@tools/check-terraform
+
+.PHONY: lint-docs
+lint-docs: ## links, anchors and leftovers in pages and comments
+	@go run ./internal/docscheck
