@@ -59,8 +59,9 @@ check: fmt vet staticcheck vuln terraform lint-docs ## everything that reads the
 .PHONY: fmt
 fmt: ## gofmt and tidy modules, as a check
 	@files=$$(gofmt -l .); [ -z "$$files" ] || { echo "not formatted, run gofmt -w on:" $$files >&2; exit 1; }
-	go mod tidy -diff
-	go -C tools mod tidy -diff
+	@for dir in . tools; do \
+	  go -C $$dir mod tidy -diff >/dev/null || { echo "not tidy, run: go -C $$dir mod tidy" >&2; exit 1; }; \
+	done
 
 .PHONY: vet
 vet: $(SYSTEMS:%=vet-%) ## build and vet for every system
