@@ -27,6 +27,7 @@ func smallRepo(tb testing.TB, key crypto.Signer) *repo {
 	r.add("hello.txt", strings.NewReader("hello\n"))
 	r.add("empty", strings.NewReader(""))
 	r.add(hard, strings.NewReader("hard\n"))
+	r.add("__proto__", strings.NewReader("no property of a JavaScript object\n"))
 	r.publish(1)
 	return r
 }

@@ -22,18 +22,18 @@ async function tufJS(job) {
     targetBaseUrl: job.targetsURL,
   }));
   await ask("refresh", () => updater.refresh());
-  const sums = {};
+  const sums = new Map();
   for (const name of job.targets) {
     const info = await ask(`look up target "${name}"`, () => updater.getTargetInfo(name));
     if (!info) {
       throw new Refused(`look up target "${name}": not found`);
     }
-    sums[name] = await withTempFile(async (file) => {
+    sums.set(name, await withTempFile(async (file) => {
       await ask(`download target "${name}"`, () => updater.downloadTarget(info, file));
       const hash = createHash("sha256");
       await pipeline(createReadStream(file), hash);
       return hash.digest("hex");
-    });
+    }));
   }
   return sums;
 }
@@ -47,10 +47,10 @@ async function tufBrowser(job) {
     { backend: new FSBackend() },
   );
   await ask("update", () => client.updateTUF());
-  const sums = {};
+  const sums = new Map();
   for (const name of job.targets) {
     const data = await ask(`get target "${name}"`, () => client.getTarget(name));
-    sums[name] = createHash("sha256").update(new Uint8Array(data)).digest("hex");
+    sums.set(name, createHash("sha256").update(new Uint8Array(data)).digest("hex"));
   }
   return sums;
 }
@@ -90,7 +90,7 @@ job.root = Buffer.from(job.root, "base64");
 console.log = console.error; // stdout is for the answer
 let answer;
 try {
-  answer = { sha256: await pull(job) };
+  answer = { sha256: Object.fromEntries(await pull(job)) };
 } catch (error) {
   if (!(error instanceof Refused)) {
     throw error;
