@@ -67,6 +67,22 @@ func TestPullAgain(t *testing.T) {
 	}
 }
 
+func TestPullDelegated(t *testing.T) {
+	r := newRepo(t, edKey(t))
+	r.add("sub/hello.txt", strings.NewReader("hello\n"))
+	r.publishDelegated(1, "sub/*")
+	p := r.serve()
+	for _, c := range Clients(t) {
+		t.Run(c.Name(), func(t *testing.T) {
+			if c.SkipDelegations() {
+				mustRefuse(t, c, p, "not present in the targets role")
+				return
+			}
+			mustPull(t, c, p)
+		})
+	}
+}
+
 func TestPullBigTarget(t *testing.T) {
 	if testing.Short() {
 		t.Skip("fetches 200 MB with every client")

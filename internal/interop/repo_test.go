@@ -30,16 +30,17 @@ type repo struct {
 	tb     testing.TB
 	dir    string
 	signer signature.Signer
+	pub    *metadata.Key
 	root   []byte
 	files  map[string]*metadata.TargetFiles
 }
 
 func newRepo(tb testing.TB, key crypto.Signer) *repo {
 	tb.Helper()
-	r := &repo{tb: tb, dir: tb.TempDir(), signer: signer(tb, key), files: map[string]*metadata.TargetFiles{}}
-	root := metadata.Root(later)
 	pub, err := metadata.KeyFromPublicKey(key.Public())
+	r := &repo{tb: tb, dir: tb.TempDir(), signer: signer(tb, key), pub: pub, files: map[string]*metadata.TargetFiles{}}
 	r.ok(err)
+	root := metadata.Root(later)
 	for _, role := range metadata.TOP_LEVEL_ROLE_NAMES {
 		r.ok(root.Signed.AddKey(pub, role))
 	}
@@ -92,9 +93,33 @@ func (r *repo) publish(v int64) {
 	r.tb.Helper()
 	targets := metadata.Targets(later)
 	targets.Signed.Version, targets.Signed.Targets = v, r.files
+	r.snapshot(v, map[string]*metadata.Metadata[metadata.TargetsType]{"targets": targets})
+}
+
+// publishDelegated is publish with all targets in the role "child", which is delegated the pattern.
+func (r *repo) publishDelegated(v int64, pattern string) {
+	r.tb.Helper()
+	child := metadata.Targets(later)
+	child.Signed.Version, child.Signed.Targets = v, r.files
+	targets := metadata.Targets(later)
+	targets.Signed.Version = v
+	targets.Signed.Delegations = &metadata.Delegations{
+		Keys:  map[string]*metadata.Key{},
+		Roles: []metadata.DelegatedRole{{Name: "child", Threshold: 1, Paths: []string{pattern}}},
+	}
+	r.ok(targets.Signed.AddKey(r.pub, "child"))
+	r.snapshot(v, map[string]*metadata.Metadata[metadata.TargetsType]{"targets": targets, "child": child})
+}
+
+// snapshot writes the roles, and version v of a snapshot and a timestamp over them.
+func (r *repo) snapshot(v int64, roles map[string]*metadata.Metadata[metadata.TargetsType]) {
+	r.tb.Helper()
 	snapshot := metadata.Snapshot(later)
 	snapshot.Signed.Version = v
-	snapshot.Signed.Meta["targets.json"] = metaFile(v, write(r, fmt.Sprintf("%d.targets.json", v), targets))
+	for name, role := range roles {
+		data := write(r, fmt.Sprintf("%d.%s.json", role.Signed.Version, name), role)
+		snapshot.Signed.Meta[name+".json"] = metaFile(role.Signed.Version, data)
+	}
 	write(r, fmt.Sprintf("%d.snapshot.json", v), snapshot)
 	r.timestamp(v, v, later)
 }
