@@ -1,0 +1,51 @@
+package trust
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"publisher/internal/durable"
+)
+
+// Settings is where a collection is found.
+type Settings struct {
+	Store     string `json:"store,omitempty"`     // the store that publish writes to
+	URL       string `json:"url,omitempty"`       // where readers get it, in place of the store
+	TLSCACert string `json:"tlscacert,omitempty"` // a file with the CAs that URL's certificate may come from
+
+	// Unknown is what another version of this program has set. It stays if
+	// what SetSettings gets was made from what Settings returned.
+	Unknown jsontext.Value `json:",embed"`
+}
+
+// Settings reads the settings.
+func (c *Collection) Settings() (Settings, error) {
+	var s Settings
+	if err := c.check(); err != nil {
+		return s, err
+	}
+	data, err := os.ReadFile(c.file(settingsFile))
+	if err != nil {
+		return s, err
+	}
+	if err := json.Unmarshal(data, &s); err != nil {
+		return s, fmt.Errorf("read %s: %w", c.file(settingsFile), err)
+	}
+	return s, nil
+}
+
+// SetSettings replaces the settings of a collection that exists.
+func (c *Collection) SetSettings(s Settings) error {
+	return c.change(c.dir, func() error { return c.writeSettings(s) })
+}
+
+func (c *Collection) writeSettings(s Settings) error {
+	data, err := json.Marshal(s, jsontext.Multiline(true))
+	if err != nil {
+		return fmt.Errorf("encode settings of %s: %w", c.name, err)
+	}
+	return durable.WriteFile(c.file(settingsFile), append(data, '\n'), fileMode)
+}
