@@ -1,0 +1,165 @@
+package tuf
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Canonical returns the canonical form of a JSON value, the bytes that TUF
+// signs: no white space, names sorted bytewise, strings with only quote and
+// backslash escaped. TUF specification, section 4.2, refers to OLPC's Canonical
+// JSON, which has no numbers but integers; data has passed the strict gate or
+// comes from this package, so that no others occur.
+func Canonical(data []byte) ([]byte, error) {
+	c := &canonicalizer{
+		dec: jsontext.NewDecoder(bytes.NewBuffer(data)),
+		out: make([]byte, 0, len(data)),
+	}
+	if err := c.value(); err != nil {
+		return nil, fmt.Errorf("canonical form: %w", err)
+	}
+	return c.out, nil
+}
+
+type canonicalizer struct {
+	dec *jsontext.Decoder
+	out []byte
+}
+
+func (c *canonicalizer) value() error {
+	switch c.dec.PeekKind() {
+	case '{':
+		return c.object()
+	case '[':
+		return c.array()
+	case '"':
+		return c.string()
+	}
+	raw, err := c.dec.ReadValue()
+	c.out = append(c.out, raw...)
+	return err
+}
+
+func (c *canonicalizer) string() error {
+	raw, err := c.dec.ReadValue()
+	if err != nil {
+		return err
+	}
+	c.out, err = appendString(c.out, raw)
+	return err
+}
+
+func (c *canonicalizer) array() error {
+	if _, err := c.dec.ReadToken(); err != nil {
+		return err
+	}
+	c.out = append(c.out, '[')
+	for first := true; c.dec.PeekKind() != ']'; first = false {
+		if !first {
+			c.out = append(c.out, ',')
+		}
+		if err := c.value(); err != nil {
+			return err
+		}
+	}
+	c.out = append(c.out, ']')
+	_, err := c.dec.ReadToken()
+	return err
+}
+
+// A span is one member of an object in the output: name, colon, value.
+type span struct{ start, colon, end int }
+
+// object writes the members as they come and reorders them only if they were
+// not sorted: what this package writes always is.
+func (c *canonicalizer) object() error {
+	if _, err := c.dec.ReadToken(); err != nil {
+		return err
+	}
+	c.out = append(c.out, '{')
+	var members []span
+	sorted := true
+	for c.dec.PeekKind() != '}' {
+		if len(members) > 0 {
+			c.out = append(c.out, ',')
+		}
+		m := span{start: len(c.out)}
+		if err := c.string(); err != nil {
+			return err
+		}
+		m.colon = len(c.out)
+		if len(members) > 0 {
+			sorted = sorted && c.compare(members[len(members)-1], m) < 0
+		}
+		c.out = append(c.out, ':')
+		if err := c.value(); err != nil {
+			return err
+		}
+		m.end = len(c.out)
+		members = append(members, m)
+	}
+	if !sorted {
+		c.reorder(members)
+	}
+	c.out = append(c.out, '}')
+	_, err := c.dec.ReadToken()
+	return err
+}
+
+func (c *canonicalizer) compare(a, b span) int {
+	return bytes.Compare(unescaped(c.out[a.start:a.colon]), unescaped(c.out[b.start:b.colon]))
+}
+
+func (c *canonicalizer) reorder(members []span) {
+	start := members[0].start
+	old := bytes.Clone(c.out[start:])
+	slices.SortFunc(members, c.compare)
+	c.out = c.out[:start]
+	var ordered []byte
+	for i, m := range members {
+		if i > 0 {
+			ordered = append(ordered, ',')
+		}
+		ordered = append(ordered, old[m.start-start:m.end-start]...)
+	}
+	c.out = append(c.out, ordered...)
+}
+
+// appendString appends the canonical form of a JSON string. Strings without
+// escapes, nearly all, are canonical as they are.
+func appendString(dst, raw []byte) ([]byte, error) {
+	if bytes.IndexByte(raw, '\\') < 0 {
+		return append(dst, raw...), nil
+	}
+	plain, err := jsontext.AppendUnquote(nil, raw)
+	if err != nil {
+		return dst, err
+	}
+	dst = append(dst, '"')
+	for _, b := range plain {
+		if b == '"' || b == '\\' {
+			dst = append(dst, '\\')
+		}
+		dst = append(dst, b)
+	}
+	return append(dst, '"'), nil
+}
+
+// unescaped is the content of a canonical string.
+func unescaped(s []byte) []byte {
+	s = s[1 : len(s)-1]
+	if bytes.IndexByte(s, '\\') < 0 {
+		return s
+	}
+	plain := make([]byte, 0, len(s))
+	for i := 0; i < len(s); i++ {
+		if s[i] == '\\' {
+			i++
+		}
+		plain = append(plain, s[i])
+	}
+	return plain
+}
