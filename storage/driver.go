@@ -19,18 +19,18 @@ func CheckKey(key string) error {
 	return nil
 }
 
-// A BodyReader reads a Put's body once from its start, hashes what goes by, and
-// stops when the context ends. It is what drivers read a body through.
+// A BodyReader reads a Put's body once from its start, and stops when the
+// context ends. It is what drivers read a body through.
 //
-// If the body is [Hashed], the last Read returns ErrCorrupt in place of io.EOF
-// unless length and hash are those announced, so that nobody who copies until
-// io.EOF takes a wrong body for a whole one.
+// If the body is [Hashed], it is hashed on the way, and the last Read returns
+// ErrCorrupt in place of io.EOF unless length and hash are those announced: who
+// copies until io.EOF never takes a wrong body for a whole one.
 type BodyReader struct {
 	ctx  context.Context
 	body io.Reader
+	want Hashed // nil if nothing is announced
 	sum  hash.Hash
 	n    int64
-	want Hashed
 }
 
 // NewBodyReader rewinds body and returns a reader of all of it.
@@ -39,7 +39,7 @@ func NewBodyReader(ctx context.Context, body io.ReadSeeker) (*BodyReader, error)
 		return nil, fmt.Errorf("rewind the body: %w", err)
 	}
 	want, _ := body.(Hashed)
-	return &BodyReader{ctx: ctx, body: body, sum: sha256.New(), want: want}, nil
+	return &BodyReader{ctx: ctx, body: body, want: want, sum: sha256.New()}, nil
 }
 
 // Read implements io.Reader.
@@ -48,9 +48,12 @@ func (b *BodyReader) Read(p []byte) (int, error) {
 		return 0, err
 	}
 	n, err := b.body.Read(p)
+	if b.want == nil {
+		return n, err
+	}
 	b.sum.Write(p[:n])
 	b.n += int64(n)
-	if b.want != nil && b.n > b.want.Len() {
+	if b.n > b.want.Len() {
 		return n, fmt.Errorf("%w: more than the %d bytes announced", ErrCorrupt, b.want.Len())
 	}
 	if err == io.EOF {
@@ -62,20 +65,11 @@ func (b *BodyReader) Read(p []byte) (int, error) {
 }
 
 func (b *BodyReader) check() error {
-	if b.want == nil {
-		return nil
-	}
 	if b.n != b.want.Len() {
 		return fmt.Errorf("%w: %d bytes, %d announced", ErrCorrupt, b.n, b.want.Len())
 	}
-	if got := b.SHA256(); !bytes.Equal(got, b.want.SHA256()) {
+	if got := b.sum.Sum(nil); !bytes.Equal(got, b.want.SHA256()) {
 		return fmt.Errorf("%w: SHA-256 is %x, %x announced", ErrCorrupt, got, b.want.SHA256())
 	}
 	return nil
 }
-
-// SHA256 returns the hash of what was read so far.
-func (b *BodyReader) SHA256() []byte { return b.sum.Sum(nil) }
-
-// Len returns the number of bytes read so far.
-func (b *BodyReader) Len() int64 { return b.n }

@@ -208,3 +208,15 @@ func ContentType(key string) string {
 	}
 	return "application/octet-stream"
 }
+
+// Stat describes an object, by a Stater's own means or by opening it.
+func Stat(ctx context.Context, s Getter, key string) (Info, error) {
+	if s, ok := s.(Stater); ok {
+		return s.Stat(ctx, key)
+	}
+	obj, err := s.Get(ctx, key)
+	if err != nil {
+		return Info{}, err
+	}
+	return Info{Size: obj.Size, Version: obj.Version, Modified: obj.Modified}, obj.Body.Close()
+}
