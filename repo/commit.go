@@ -1,0 +1,367 @@
+package repo
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"slices"
+	"time"
+
+	"publisher/repo/tuf"
+	"publisher/storage"
+)
+
+const (
+	// maxRaces is how often a commit starts again after others came first.
+	maxRaces = 100
+
+	// burnAfter is the age at which an unreferenced slot may be garbage that
+	// somebody is about to remove, and is not built upon any more.
+	burnAfter = 24 * time.Hour
+)
+
+// errRace reports that timestamp.json moved while a commit was under way.
+// Nothing that it wrote is referenced.
+var errRace = errors.New("another commit came first")
+
+// A Committer holds the snapshot and timestamp keys. It is the only one who
+// writes metadata.
+type Committer struct {
+	Store      storage.Store
+	Collection string
+	Cache      Cache
+	Keys       Keyring
+	Now        func() time.Time
+}
+
+// Commit publishes a submission, all of it or nothing. Base may be a view
+// loaded for writing that the caller already has, or nil.
+//
+// The error is a *Rejection if the submission cannot be published ever, a
+// *StaleError or *BurnedError if it must be made anew. After another error the
+// submission may have been published; to commit it again does no harm.
+func (c *Committer) Commit(ctx context.Context, base *View, sub *Submission) (*Receipt, error) {
+	for range maxRaces {
+		var err error
+		if base == nil {
+			if base, err = c.loader().Load(ctx); err != nil {
+				return nil, err
+			}
+		}
+		receipt, err := c.commitOnto(ctx, base, sub)
+		if !errors.Is(err, errRace) {
+			return receipt, err
+		}
+		base = nil
+	}
+	return nil, fmt.Errorf("commit: %w, %d times in a row", storage.ErrConflict, maxRaces)
+}
+
+// loader reads the collection for a commit.
+func (c *Committer) loader() *Loader {
+	return &Loader{
+		Source: c.Store, Collection: c.Collection, Cache: c.Cache,
+		Now: c.Now(), IgnoreExpiry: true, TimestampFirst: true,
+	}
+}
+
+func (c *Committer) commitOnto(ctx context.Context, base *View, sub *Submission) (*Receipt, error) {
+	if done, err := base.has(ctx, sub); done || err != nil {
+		return c.receipt(sub, base.Snapshot, base.Timestamp), err
+	}
+	p, err := verifySubmission(ctx, base, sub, c.Store, c.Now())
+	if err != nil {
+		return nil, err
+	}
+	next, err := c.sign(ctx, p, 0)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkStock(p, next); err != nil {
+		return nil, err
+	}
+	// Up to here nothing is written. From here on, what is written is not
+	// referenced by anything until the timestamp moves.
+	if err := c.writeSlots(ctx, p); err != nil {
+		return nil, err
+	}
+	if next, err = c.writeSnapshot(ctx, p, next); err != nil {
+		return nil, err
+	}
+	if err := c.swap(ctx, base, next.timestamp); err != nil {
+		return nil, err
+	}
+	// The collection is at its new version, whatever happens to us now.
+	if err := c.remember(p, next); err != nil {
+		return nil, err
+	}
+	return c.receipt(sub, next.snapshot, next.timestamp), nil
+}
+
+// has reports whether the submission is what is published: an earlier run of
+// this commit was interrupted before it could say so.
+func (v *View) has(ctx context.Context, sub *Submission) (bool, error) {
+	if !v.Published() || len(sub.Files) == 0 {
+		return false, nil
+	}
+	for role, data := range sub.Files {
+		if role == tuf.RoleRoot {
+			if !bytes.Equal(v.Root().Bytes(), data) {
+				return false, nil
+			}
+			continue
+		}
+		f, err := v.current(ctx, role)
+		if err != nil || f == nil || !bytes.Equal(f.Bytes(), data) {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// ready is the two files that commit itself makes.
+type ready struct {
+	snapshot  *tuf.File[tuf.Snapshot]
+	timestamp *tuf.File[tuf.Timestamp]
+	fresh     bool // the snapshot is a new one
+}
+
+// sign makes snapshot and timestamp for the finished set. The snapshot's
+// version is above after, the last number known to be taken.
+func (c *Committer) sign(ctx context.Context, p *proposal, after int64) (ready, error) {
+	var err error
+	next := ready{snapshot: p.base.Snapshot}
+	if p.changesSnapshot() {
+		next.fresh = true
+		if next.snapshot, err = c.signSnapshot(ctx, p, after); err != nil {
+			return next, err
+		}
+	}
+	next.timestamp, err = c.signTimestamp(ctx, p, next.snapshot)
+	return next, err
+}
+
+// changesSnapshot: for a changed role, a changed root, because it is due, or to be renewed.
+func (p *proposal) changesSnapshot() bool {
+	return p.renew || p.base.Snapshot == nil || p.root != nil || len(p.targets) > 0 ||
+		!p.now.Before(halfLife(&p.newest().Signed, tuf.RoleSnapshot, p.base.Snapshot.Head().Expires))
+}
+
+// halfLife is when half of a signature's life is over.
+func halfLife(root *tuf.Root, role string, expires time.Time) time.Time {
+	return expires.Add(-lifetime(root, role) / 2)
+}
+
+func (c *Committer) signSnapshot(ctx context.Context, p *proposal, after int64) (*tuf.File[tuf.Snapshot], error) {
+	root := &p.newest().Signed
+	s := tuf.Snapshot{Meta: map[string]tuf.MetaFile{}}
+	s.Publisher.Collection = c.Collection
+	if before := p.base.Snapshot; before != nil {
+		s.Unknown = before.Signed.Unknown
+		s.Meta = maps.Clone(before.Signed.Meta)
+		s.Publisher.Parent = before.SHA256()
+		after = max(after, before.Signed.Version)
+	}
+	for role, f := range p.targets {
+		s.Meta[role+".json"] = f.Meta()
+	}
+	s.Version = after + 1
+	s.Expires = p.now.Add(lifetime(root, tuf.RoleSnapshot))
+	f, err := tuf.New(s)
+	if err != nil {
+		return nil, err
+	}
+	return f, sign(ctx, c.Keys, tuf.RoleSnapshot, root.Roles[tuf.RoleSnapshot], root.Keys, f)
+}
+
+func (c *Committer) signTimestamp(ctx context.Context, p *proposal, snapshot *tuf.File[tuf.Snapshot]) (*tuf.File[tuf.Timestamp], error) {
+	root := &p.newest().Signed
+	t := tuf.Timestamp{Meta: map[string]tuf.MetaFile{"snapshot.json": snapshot.Meta()}}
+	t.Publisher.Collection = c.Collection
+	if before := p.base.Timestamp; before != nil {
+		t.Unknown = before.Signed.Unknown
+		t.Version = before.Signed.Version
+		t.Publisher.Parent = before.SHA256()
+	}
+	t.Version++
+	t.Expires = p.now.Add(lifetime(root, tuf.RoleTimestamp)).UTC().Truncate(time.Second)
+	t.Publisher.RefreshAfter = earliest(
+		halfLife(root, tuf.RoleTimestamp, t.Expires),
+		halfLife(root, tuf.RoleSnapshot, snapshot.Head().Expires),
+	).UTC().Truncate(time.Second)
+	f, err := tuf.New(t)
+	if err != nil {
+		return nil, err
+	}
+	return f, sign(ctx, c.Keys, tuf.RoleTimestamp, root.Roles[tuf.RoleTimestamp], root.Keys, f)
+}
+
+func earliest(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+// writeSlots writes the submitted files, the root first, then leaves before
+// their delegators: whatever a file refers to is there before it.
+func (c *Committer) writeSlots(ctx context.Context, p *proposal) error {
+	if p.root != nil {
+		if err := c.writeRoot(ctx, p); err != nil {
+			return err
+		}
+	}
+	for _, role := range slices.Backward(p.order) {
+		f := p.targets[role]
+		if f == nil {
+			continue
+		}
+		if err := c.writeSlot(ctx, role, f.Head().Version, f.Bytes()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeRoot writes the next root. Its number cannot be skipped: who finds it
+// taken has lost to another root.
+func (c *Committer) writeRoot(ctx context.Context, p *proposal) error {
+	err := c.writeSlot(ctx, tuf.RoleRoot, p.root.Signed.Version, p.root.Bytes())
+	var burned *BurnedError
+	switch {
+	case !errors.As(err, &burned):
+		return err
+	case p.base.Published():
+		return &StaleError{Role: tuf.RoleRoot}
+	}
+	return ErrPublished
+}
+
+// writeSnapshot writes the snapshot's slot, under the next number if another
+// commit, finished or not, has left something in this one.
+func (c *Committer) writeSnapshot(ctx context.Context, p *proposal, next ready) (ready, error) {
+	for range maxJump {
+		if !next.fresh {
+			return next, nil
+		}
+		version := next.snapshot.Signed.Version
+		err := c.writeSlot(ctx, tuf.RoleSnapshot, version, next.snapshot.Bytes())
+		var burned *BurnedError
+		if !errors.As(err, &burned) {
+			return next, err
+		}
+		if next, err = c.sign(ctx, p, version); err != nil {
+			return next, err
+		}
+	}
+	return next, fmt.Errorf("write snapshot: the next %d numbers are taken", maxJump)
+}
+
+// writeSlot writes an object that is written once. A slot that has these very
+// bytes is written; one that has others is burned.
+func (c *Committer) writeSlot(ctx context.Context, role string, version int64, data []byte) error {
+	key := SlotKey(c.Collection, role, version)
+	_, err := c.Store.Put(ctx, key, bytes.NewReader(data), storage.Absent)
+	if err == nil {
+		return nil
+	}
+	// Perhaps it was written and the answer was lost.
+	old, _, readErr := storage.Read(ctx, c.Store, key, maxMetadata)
+	switch {
+	case readErr != nil && !errors.Is(readErr, fs.ErrNotExist) && errors.Is(err, storage.ErrConflict):
+		return fmt.Errorf("write %s: %w", key, readErr)
+	case readErr != nil:
+		return fmt.Errorf("write %s: %w", key, err)
+	case !bytes.Equal(old, data):
+		return &BurnedError{Role: role, Version: version}
+	}
+	return c.checkAge(ctx, role, version)
+}
+
+// checkAge refuses to build on a slot that garbage collection may be about to
+// take: only a published one is safe from it.
+func (c *Committer) checkAge(ctx context.Context, role string, version int64) error {
+	info, err := storage.Stat(ctx, c.Store, SlotKey(c.Collection, role, version))
+	if err != nil {
+		return fmt.Errorf("look at %s: %w", SlotName(role, version), err)
+	}
+	if role != tuf.RoleRoot && !info.Modified.IsZero() && c.Now().Sub(info.Modified) > burnAfter {
+		return &BurnedError{Role: role, Version: version}
+	}
+	return nil
+}
+
+// swap is the moment at which the new version becomes the published one: the
+// single point where concurrent commits meet.
+func (c *Committer) swap(ctx context.Context, base *View, next *tuf.File[tuf.Timestamp]) error {
+	key := TimestampKey(c.Collection)
+	_, putErr := c.Store.Put(ctx, key, bytes.NewReader(next.Bytes()), base.version)
+	data, _, err := storage.Read(ctx, c.Store, key, MaxTimestamp)
+	switch {
+	case err == nil && bytes.Equal(data, next.Bytes()):
+		return nil // also where the answer to the write was lost
+	case errors.Is(putErr, storage.ErrConflict):
+		return errRace
+	case putErr != nil:
+		return fmt.Errorf("write %s: %w", key, putErr)
+	case err != nil:
+		return fmt.Errorf("read back %s: %w", key, err)
+	}
+	return checkOvertaken(data, next)
+}
+
+// checkOvertaken: the write was acknowledged, so whatever is there instead must
+// have been built on it.
+func checkOvertaken(data []byte, ours *tuf.File[tuf.Timestamp]) error {
+	there, err := tuf.Parse[tuf.Timestamp](data, MaxTimestamp)
+	if err != nil {
+		return unverified("timestamp.json", err)
+	}
+	if there.Signed.Version <= ours.Signed.Version {
+		return unverified("timestamp.json", fmt.Errorf("the store acknowledged version %d and shows version %d: it has no working compare-and-swap", ours.Signed.Version, there.Signed.Version))
+	}
+	return nil
+}
+
+// remember caches what was written, as if it had been loaded.
+func (c *Committer) remember(p *proposal, next ready) error {
+	v := p.base
+	if p.root != nil {
+		if err := v.keepRoot(p.root); err != nil {
+			return err
+		}
+	}
+	for role, f := range p.targets {
+		if err := v.keep(role+".json", f.Bytes()); err != nil {
+			return err
+		}
+	}
+	if err := v.keep("snapshot.json", next.snapshot.Bytes()); err != nil {
+		return err
+	}
+	return v.keep("timestamp.json", next.timestamp.Bytes())
+}
+
+func (c *Committer) receipt(sub *Submission, snapshot *tuf.File[tuf.Snapshot], timestamp *tuf.File[tuf.Timestamp]) *Receipt {
+	if timestamp == nil {
+		return nil
+	}
+	r := &Receipt{
+		Collection: c.Collection,
+		Submission: sub.ID(),
+		Committed:  c.Now().UTC().Truncate(time.Second),
+		Versions: map[string]int64{
+			tuf.RoleSnapshot:  snapshot.Signed.Version,
+			tuf.RoleTimestamp: timestamp.Signed.Version,
+		},
+	}
+	for role := range sub.Files {
+		if role != tuf.RoleRoot {
+			r.Versions[role] = snapshot.Signed.Meta[role+".json"].Version
+		}
+	}
+	return r
+}

@@ -1,0 +1,186 @@
+package repo_test
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"io/fs"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/sigstore/sigstore/pkg/signature"
+
+	"publisher/repo"
+	"publisher/repo/tuf"
+	"publisher/storage"
+	"publisher/storage/storagetest"
+)
+
+const collection = "example.com/scripts"
+
+// world is one collection, with everything around it that a test moves.
+type world struct {
+	t     *testing.T
+	store storage.Store // what the publisher uses; checked for immutability
+	cache memoryCache
+	ring  ring
+	now   time.Time
+	root  []byte
+}
+
+// newWorld makes a collection whose root is trusted, and published nowhere.
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{
+		t: t, ring: ring{}, cache: memoryCache{},
+		now: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC),
+	}
+	w.store = storagetest.Immutable(t, storage.NewMemory())
+	g := repo.Genesis{Collection: collection, Keys: map[string][]tuf.Key{}}
+	for _, role := range tuf.TopLevel {
+		g.Keys[role] = []tuf.Key{w.ring.generate(t)}
+	}
+	root, err := repo.NewRoot(t.Context(), g, w.ring, w.now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.root = root.Bytes()
+	w.cache = w.newCache()
+	return w
+}
+
+// newCache is that of somebody who trusts the first root and knows no more.
+func (w *world) newCache() memoryCache {
+	return memoryCache{"root.json": w.root}
+}
+
+func (w *world) committer() *repo.Committer {
+	return &repo.Committer{
+		Store: w.store, Collection: collection, Cache: w.cache, Keys: w.ring,
+		Now: func() time.Time { return w.now },
+	}
+}
+
+func (w *world) publisher() *repo.Publisher {
+	c := w.committer()
+	c.Store = repo.Acknowledged(c.Store)
+	return &repo.Publisher{
+		Store: c.Store, Collection: collection, Cache: c.Cache, Keys: c.Keys, Now: c.Now,
+		Commit: c.Commit,
+		Open: func(c repo.Change) (repo.Body, error) {
+			return nopCloser{bytes.NewReader([]byte(strings.TrimPrefix(c.Source, "content:")))}, nil
+		},
+	}
+}
+
+func (w *world) publish(changes ...repo.Change) (*repo.Published, error) {
+	return w.publisher().Publish(w.t.Context(), changes)
+}
+
+func (w *world) mustPublish(changes ...repo.Change) *repo.Published {
+	w.t.Helper()
+	p, err := w.publish(changes...)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return p
+}
+
+// view is the collection as a client with a fresh cache sees it.
+func (w *world) view() *repo.View {
+	w.t.Helper()
+	l := &repo.Loader{Source: w.store, Collection: collection, Cache: w.newCache(), Now: w.now}
+	v, err := l.Load(w.t.Context())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return v
+}
+
+// targets is what a client can get, by name.
+func (w *world) targets() map[string]string {
+	w.t.Helper()
+	all, err := w.view().List(w.t.Context())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	m := map[string]string{}
+	for _, t := range all {
+		m[t.Name] = t.Hashes["sha256"]
+	}
+	return m
+}
+
+// add stages a target with the given bytes.
+func add(name, content string) repo.Change {
+	return repo.Change{
+		ID: name, Action: repo.Add, Role: tuf.RoleTargets, Name: name, Source: "content:" + content,
+		Target: tuf.TargetFile{Length: int64(len(content)), Hashes: map[string]string{"sha256": sum(content)}},
+	}
+}
+
+func remove(name string) repo.Change {
+	return repo.Change{ID: name, Action: repo.Remove, Role: tuf.RoleTargets, Name: name}
+}
+
+func sum(content string) string {
+	s := sha256.Sum256([]byte(content))
+	return hex.EncodeToString(s[:])
+}
+
+type nopCloser struct{ *bytes.Reader }
+
+func (nopCloser) Close() error { return nil }
+
+// ring holds keys by their IDs.
+type ring map[string]crypto.Signer
+
+func (r ring) generate(t *testing.T) tuf.Key {
+	t.Helper()
+	_, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := tuf.NewKey(private.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r[key.ID()] = private
+	return key
+}
+
+func (r ring) Signer(_ context.Context, _, keyID string) (signature.Signer, error) {
+	key, ok := r[keyID]
+	if !ok {
+		return nil, repo.ErrNoKey
+	}
+	return signature.LoadSigner(key, crypto.Hash(0))
+}
+
+// memoryCache is a Cache for one process.
+type memoryCache map[string][]byte
+
+var cacheLock sync.Mutex
+
+func (m memoryCache) Get(name string) ([]byte, error) {
+	cacheLock.Lock()
+	defer cacheLock.Unlock()
+	data, ok := m[name]
+	if !ok {
+		return nil, fs.ErrNotExist
+	}
+	return data, nil
+}
+
+func (m memoryCache) Put(name string, data []byte) error {
+	cacheLock.Lock()
+	defer cacheLock.Unlock()
+	m[name] = data
+	return nil
+}

@@ -1,0 +1,72 @@
+package repo
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"publisher/repo/tuf"
+)
+
+// A Genesis is what the first root of a collection is made from.
+type Genesis struct {
+	Collection string
+	Keys       map[string][]tuf.Key // by top-level role
+	Thresholds map[string]int64     // 1 for those not there
+	Lifetimes  Lifetimes            // DefaultLifetimes for those not there
+}
+
+// NewRoot makes and signs version 1 of a collection's root. It fails if that
+// could not be published: see Rejection.
+func NewRoot(ctx context.Context, g Genesis, ring Keyring, now time.Time) (*tuf.File[tuf.Root], error) {
+	root := tuf.Root{ConsistentSnapshot: true, Keys: map[string]tuf.Key{}, Roles: map[string]tuf.Role{}}
+	root.Version = 1
+	root.Publisher = tuf.Publisher{Collection: g.Collection, Lifetimes: map[string]int64{}}
+	for role, standard := range DefaultLifetimes() {
+		life := g.Lifetimes[role]
+		if life == 0 {
+			life = standard
+		}
+		root.Publisher.Lifetimes[role] = int64(life / time.Second)
+		root.Roles[role] = g.role(role, root.Keys)
+	}
+	root.Expires = now.Add(lifetime(&root, tuf.RoleRoot))
+	f, err := tuf.New(root)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkRoot(f); err != nil {
+		return nil, &Rejection{Role: tuf.RoleRoot, Reason: err}
+	}
+	return f, sign(ctx, ring, tuf.RoleRoot, root.Roles[tuf.RoleRoot], root.Keys, f)
+}
+
+// role lists the keys of a role and adds them to keys.
+func (g Genesis) role(role string, keys map[string]tuf.Key) tuf.Role {
+	r := tuf.Role{Threshold: max(1, g.Thresholds[role])}
+	if t, ok := g.Thresholds[role]; ok {
+		r.Threshold = t
+	}
+	for _, key := range g.Keys[role] {
+		keys[key.ID()] = key
+		r.KeyIDs = append(r.KeyIDs, key.ID())
+	}
+	slices.Sort(r.KeyIDs)
+	return r
+}
+
+// firstTargets is the empty targets role that a collection starts with.
+func firstTargets(collection string) *tuf.Targets {
+	t := &tuf.Targets{Targets: map[string]tuf.TargetFile{}}
+	t.Publisher.Collection = collection
+	return t
+}
+
+// checkGenesis reports why root cannot start a collection.
+func checkGenesis(root *tuf.File[tuf.Root]) error {
+	if v := root.Signed.Version; v != 1 {
+		return fmt.Errorf("the first root has version %d", v)
+	}
+	return verifyTop(root, tuf.RoleRoot, root)
+}

@@ -1,0 +1,126 @@
+package repo
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// This file holds the name of everything that is stored. Its functions are
+// pure, and nothing else puts keys together.
+
+// MaxCollection is the longest name of a collection, in bytes.
+const MaxCollection = 255
+
+// reserved are the words of the layout. They cannot be segments of a
+// collection's name, so that no collection lies inside another's objects and
+// policies by prefix never overlap.
+var reserved = []string{"metadata", "targets", "parts", "submissions", "receipts", "keys", "drafts"}
+
+// ErrCollectionName reports a name that no collection can have.
+var ErrCollectionName = errors.New("not a collection name")
+
+// CheckCollection reports why name is not a collection's: one or more segments
+// [a-z0-9][a-z0-9._-]* joined by slashes, none of them a word of the layout, at
+// most MaxCollection bytes.
+func CheckCollection(name string) error {
+	if len(name) > MaxCollection {
+		return fmt.Errorf("%w: %d characters, at most %d", ErrCollectionName, len(name), MaxCollection)
+	}
+	for segment := range strings.SplitSeq(name, "/") {
+		switch {
+		case segment == "":
+			return fmt.Errorf("%w: %q has an empty segment", ErrCollectionName, name)
+		case slices.Contains(reserved, segment):
+			return fmt.Errorf("%w: %q is a reserved word", ErrCollectionName, segment)
+		case !segmentOf(segment, "._-"):
+			return fmt.Errorf("%w: %q (lower-case letters, digits, then also . _ -)", ErrCollectionName, segment)
+		}
+	}
+	return nil
+}
+
+// segmentOf reports whether s is [a-z0-9] followed by [a-z0-9] or extra.
+func segmentOf(s, extra string) bool {
+	for i, r := range s {
+		plain := 'a' <= r && r <= 'z' || '0' <= r && r <= '9'
+		if !plain && (i == 0 || !strings.ContainsRune(extra, r)) {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// MetadataDir is where a collection's metadata lies.
+func MetadataDir(collection string) string { return collection + "/metadata" }
+
+// TargetsDir is where a collection's targets lie.
+func TargetsDir(collection string) string { return collection + "/targets" }
+
+// TimestampKey is the object that every read starts from, and the only one that
+// is ever replaced; TUF specification, section 6.2.
+func TimestampKey(collection string) string {
+	return MetadataDir(collection) + "/timestamp.json"
+}
+
+// SlotKey is the object of one version of a role other than timestamp. It is
+// written once.
+func SlotKey(collection, role string, version int64) string {
+	return MetadataDir(collection) + "/" + SlotName(role, version)
+}
+
+// SlotName is the last element of SlotKey.
+func SlotName(role string, version int64) string {
+	return strconv.FormatInt(version, 10) + "." + role + ".json"
+}
+
+// ParseSlot splits the name of a slot.
+func ParseSlot(name string) (role string, version int64, ok bool) {
+	number, rest, found := strings.Cut(name, ".")
+	role, json := strings.CutSuffix(rest, ".json")
+	version, err := strconv.ParseInt(number, 10, 64)
+	return role, version, found && json && role != "" && err == nil && SlotName(role, version) == name
+}
+
+// ProbeKey is an object that a probe of the store writes and removes.
+func ProbeKey(collection, unique string) string {
+	return MetadataDir(collection) + "/probe-" + unique
+}
+
+// TargetKey is the object that holds a target's bytes: its hash stands before
+// the last element of its name; TUF specification, section 6.2.
+func TargetKey(collection, name, sha256 string) string {
+	dir, base := path.Split(name)
+	return TargetsDir(collection) + "/" + dir + sha256 + "." + base
+}
+
+// RoleFromNotary translates a Notary role: targets/releases/ci is releases.ci
+// in the files, because some clients and hosts fail on a slash in a file name.
+func RoleFromNotary(name string) string {
+	return strings.ReplaceAll(strings.TrimPrefix(name, "targets/"), "/", ".")
+}
+
+// RoleToNotary is how a role is shown to people.
+func RoleToNotary(role string) string {
+	if slices.Contains([]string{"root", "targets", "snapshot", "timestamp"}, role) {
+		return role
+	}
+	return "targets/" + strings.ReplaceAll(role, ".", "/")
+}
+
+// CheckDelegation reports why role cannot be the name of a delegation:
+// segments [a-z0-9][a-z0-9_-]* joined by dots, none of the top-level roles.
+func CheckDelegation(role string) error {
+	for segment := range strings.SplitSeq(role, ".") {
+		if !segmentOf(segment, "_-") {
+			return fmt.Errorf("role name %q: lower-case letters, digits, then also _ - in each segment", role)
+		}
+	}
+	if RoleToNotary(role) == role {
+		return fmt.Errorf("role name %q is a top-level role", role)
+	}
+	return nil
+}

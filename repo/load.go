@@ -1,0 +1,377 @@
+package repo
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"time"
+
+	"publisher/repo/tuf"
+	"publisher/storage"
+)
+
+// The most that is read of a file whose length nobody signed, in bytes, and the
+// most of any metadata file at all.
+const (
+	MaxRoot      = 512_000
+	MaxTimestamp = 16_384
+	maxSnapshot  = 2_000_000
+	maxTargets   = 5_000_000
+	maxMetadata  = 256 << 20
+
+	// maxRoots is how many new roots one Load follows.
+	maxRoots = 1024
+)
+
+// A Cache keeps verified files between runs, by name: root.json (the newest
+// one, where trust starts), timestamp.json, snapshot.json, one file for each
+// targets role, and every <n>.root.json seen. Get returns an error wrapping
+// fs.ErrNotExist for what it does not have. What it returns is verified again.
+type Cache interface {
+	Get(name string) ([]byte, error)
+	Put(name string, data []byte) error
+}
+
+// A Loader reads a collection from a store or a mirror.
+type Loader struct {
+	Source     storage.Getter
+	Collection string
+	Cache      Cache
+	Now        time.Time
+
+	// IgnoreExpiry is for those who renew metadata.
+	IgnoreExpiry bool
+
+	// TimestampFirst is for those who will write: what is read after
+	// timestamp.json is at least as new as the version of it that a
+	// compare-and-swap replaces, so a newer root cannot be missed. Readers keep
+	// the order of the TUF specification, roots first.
+	TimestampFirst bool
+}
+
+// A View is a collection as a client sees it, each file verified from the
+// trusted root. Targets roles are loaded when they are asked for. A View is not
+// safe for concurrent use.
+type View struct {
+	Roots     []*tuf.File[tuf.Root] // those walked, the newest last
+	Timestamp *tuf.File[tuf.Timestamp]
+	Snapshot  *tuf.File[tuf.Snapshot]
+	Targets   map[string]*tuf.File[tuf.Targets] // those loaded, by role
+
+	loader  *Loader
+	version storage.Version // of timestamp.json
+	old     cached
+}
+
+// Load verifies the collection down to its snapshot; TUF specification,
+// sections 5.3 to 5.5. A collection without a timestamp.json, never seen with
+// one, gives a View that is not Published.
+func (l *Loader) Load(ctx context.Context) (*View, error) {
+	v, err := l.begin()
+	if err != nil {
+		return nil, err
+	}
+	var raw []byte
+	steps := []func() error{
+		func() error { return v.walkRoots(ctx) },
+		func() (err error) { raw, err = v.readTimestamp(ctx); return err },
+	}
+	if l.TimestampFirst {
+		slices.Reverse(steps)
+	}
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return nil, err
+		}
+	}
+	return v, v.finish(ctx, raw)
+}
+
+// begin reads the cache. That comes before the store: another process may put
+// newer files into it meanwhile, against which ours would look rolled back.
+func (l *Loader) begin() (*View, error) {
+	v := &View{loader: l, Targets: map[string]*tuf.File[tuf.Targets]{}, old: readCache(l.Cache)}
+	return v, v.trustedRoot()
+}
+
+// finish verifies what lies below the newest root; raw is timestamp.json.
+func (v *View) finish(ctx context.Context, raw []byte) error {
+	if err := v.checkExpiry(tuf.RoleRoot, v.Root().Head()); err != nil {
+		return err
+	}
+	if raw == nil {
+		return nil
+	}
+	if err := v.loadTimestamp(raw); err != nil {
+		return err
+	}
+	return v.loadSnapshot(ctx)
+}
+
+// Root is the newest root.
+func (v *View) Root() *tuf.File[tuf.Root] { return v.Roots[len(v.Roots)-1] }
+
+// Published reports whether the collection has ever been published.
+func (v *View) Published() bool { return v.Timestamp != nil }
+
+// cached is what an earlier Load left, as far as it still parses.
+type cached struct {
+	timestamp *tuf.File[tuf.Timestamp]
+	snapshot  *tuf.File[tuf.Snapshot]
+}
+
+func readCache(c Cache) cached {
+	return cached{
+		timestamp: parseCached[tuf.Timestamp](c, "timestamp.json", MaxTimestamp),
+		snapshot:  parseCached[tuf.Snapshot](c, "snapshot.json", maxMetadata),
+	}
+}
+
+// parseCached returns nil for a file that is not there or damaged: the store
+// has it too.
+func parseCached[T tuf.Content](c Cache, name string, max int64) *tuf.File[T] {
+	data, err := c.Get(name)
+	if err != nil {
+		return nil
+	}
+	f, err := tuf.Parse[T](data, max)
+	if err != nil {
+		return nil
+	}
+	return f
+}
+
+func (v *View) trustedRoot() error {
+	data, err := v.loader.Cache.Get("root.json")
+	if err != nil {
+		return fmt.Errorf("read trusted root: %w", err)
+	}
+	root, err := tuf.Parse[tuf.Root](data, MaxRoot)
+	if err != nil {
+		return unverified("the trusted root", err)
+	}
+	if err := verifyTop(root, tuf.RoleRoot, root); err != nil {
+		return unverified("the trusted root", err)
+	}
+	v.Roots = []*tuf.File[tuf.Root]{root}
+	return nil
+}
+
+// walkRoots follows the chain of roots to its end; section 5.3.
+func (v *View) walkRoots(ctx context.Context) error {
+	for range maxRoots {
+		n := v.Root().Signed.Version + 1
+		name := SlotName(tuf.RoleRoot, n)
+		data, _, err := v.read(ctx, name, MaxRoot)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		root, err := tuf.Parse[tuf.Root](data, MaxRoot)
+		if err != nil {
+			return unverified(name, err)
+		}
+		if err := verifySuccessor(v.Root(), root); err != nil {
+			return unverified(name, err)
+		}
+		if err := v.keepRoot(root); err != nil {
+			return err
+		}
+		v.Roots = append(v.Roots, root)
+	}
+	return unverified("roots", fmt.Errorf("more than %d new ones", maxRoots))
+}
+
+// keepRoot remembers a verified root at once: it may be what an attacker
+// withholds from the next run.
+func (v *View) keepRoot(root *tuf.File[tuf.Root]) error {
+	for _, name := range []string{SlotName(tuf.RoleRoot, root.Signed.Version), "root.json"} {
+		if err := v.loader.Cache.Put(name, root.Bytes()); err != nil {
+			return fmt.Errorf("cache %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// verifySuccessor checks that next may follow root; section 5.3.4 and 5.3.5.
+func verifySuccessor(root, next *tuf.File[tuf.Root]) error {
+	if want := root.Signed.Version + 1; next.Signed.Version != want {
+		return fmt.Errorf("version %d, not %d", next.Signed.Version, want)
+	}
+	if err := verifyTop(root, tuf.RoleRoot, next); err != nil {
+		return fmt.Errorf("by the keys of the root before it: %w", err)
+	}
+	if err := verifyTop(next, tuf.RoleRoot, next); err != nil {
+		return fmt.Errorf("by its own keys: %w", err)
+	}
+	return nil
+}
+
+// verifyTop checks the signatures of a top-level role's file.
+func verifyTop[T tuf.Content](root *tuf.File[tuf.Root], role string, f *tuf.File[T]) error {
+	return f.Verify(role, root.Signed.Roles[role], root.Signed.Keys)
+}
+
+// readTimestamp returns nil for a collection that is not published.
+func (v *View) readTimestamp(ctx context.Context) ([]byte, error) {
+	data, version, err := v.read(ctx, "timestamp.json", MaxTimestamp)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && v.old.timestamp != nil:
+		return nil, unverified("timestamp.json", fmt.Errorf("it is gone; version %d was there before", v.old.timestamp.Signed.Version))
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	v.version = version
+	return data, nil
+}
+
+// loadTimestamp verifies timestamp.json; section 5.4. A cached one that the
+// root's keys did not sign is forgotten: that is how a collection recovers from
+// a stolen timestamp key.
+func (v *View) loadTimestamp(raw []byte) error {
+	ts, err := tuf.Parse[tuf.Timestamp](raw, MaxTimestamp)
+	if err != nil {
+		return unverified("timestamp.json", err)
+	}
+	if err := verifyTop(v.Root(), tuf.RoleTimestamp, ts); err != nil {
+		return unverified("timestamp.json", err)
+	}
+	old := v.old.timestamp
+	if old != nil && verifyTop(v.Root(), tuf.RoleTimestamp, old) == nil {
+		if err := checkTimestampRollback(&old.Signed, &ts.Signed); err != nil {
+			return unverified("timestamp.json", err)
+		}
+		if ts.Signed.Version == old.Signed.Version {
+			if v.loader.TimestampFirst && !bytes.Equal(ts.Payload(), old.Payload()) {
+				return unverified("timestamp.json", fmt.Errorf("version %d has changed", ts.Signed.Version))
+			}
+			ts = old
+		}
+	} else {
+		v.old.timestamp = nil
+	}
+	if err := v.checkExpiry(tuf.RoleTimestamp, ts.Head()); err != nil {
+		return err
+	}
+	v.Timestamp = ts
+	return v.keep("timestamp.json", ts.Bytes())
+}
+
+// checkTimestampRollback compares with the one seen before; section 5.4.3.
+func checkTimestampRollback(old, ts *tuf.Timestamp) error {
+	if ts.Version < old.Version {
+		return fmt.Errorf("version %d, but version %d was there before", ts.Version, old.Version)
+	}
+	if now, before := ts.Meta["snapshot.json"].Version, old.Meta["snapshot.json"].Version; now < before {
+		return fmt.Errorf("snapshot version %d, but version %d was there before", now, before)
+	}
+	return nil
+}
+
+// loadSnapshot verifies the snapshot that the timestamp names; section 5.5.
+func (v *View) loadSnapshot(ctx context.Context) error {
+	meta := v.Timestamp.Signed.Meta["snapshot.json"]
+	snapshot, err := loadListed[tuf.Snapshot](ctx, v, tuf.RoleSnapshot, meta, maxSnapshot)
+	if err != nil {
+		return err
+	}
+	name := SlotName(tuf.RoleSnapshot, meta.Version)
+	if err := verifyTop(v.Root(), tuf.RoleSnapshot, snapshot); err != nil {
+		return unverified(name, err)
+	}
+	old := v.old.snapshot
+	if old != nil && verifyTop(v.Root(), tuf.RoleSnapshot, old) == nil {
+		if err := checkSnapshotRollback(&old.Signed, &snapshot.Signed); err != nil {
+			return unverified(name, err)
+		}
+	}
+	if err := v.checkExpiry(tuf.RoleSnapshot, snapshot.Head()); err != nil {
+		return err
+	}
+	v.Snapshot = snapshot
+	return v.keep("snapshot.json", snapshot.Bytes())
+}
+
+// checkSnapshotRollback compares with one seen before: no role may be missing
+// or older; section 5.5.5.
+func checkSnapshotRollback(old, snapshot *tuf.Snapshot) error {
+	for name, before := range old.Meta {
+		now, ok := snapshot.Meta[name]
+		if !ok {
+			return fmt.Errorf("%s is no longer listed", name)
+		}
+		if now.Version < before.Version {
+			return fmt.Errorf("%s is listed with version %d, but version %d was there before", name, now.Version, before.Version)
+		}
+	}
+	return nil
+}
+
+// loadListed returns the file that meta describes, from the cache if that has
+// the very same, else from the store, and checks it against meta. Signatures
+// are the caller's.
+func loadListed[T tuf.Content](ctx context.Context, v *View, role string, meta tuf.MetaFile, max int64) (*tuf.File[T], error) {
+	name := SlotName(role, meta.Version)
+	if meta.Length > 0 {
+		max = min(meta.Length, maxMetadata)
+	}
+	data, err := v.loader.Cache.Get(role + ".json")
+	if err != nil || len(meta.Hashes) == 0 || checkContent(meta, data) != nil {
+		if data, _, err = v.read(ctx, v.slotOrPlain(role, meta.Version), max); err != nil {
+			return nil, missing(name, err)
+		}
+	}
+	if err := checkContent(meta, data); err != nil {
+		return nil, unverified(name, err)
+	}
+	f, err := tuf.Parse[T](data, max)
+	if err != nil {
+		return nil, unverified(name, err)
+	}
+	if got := f.Head().Version; got != meta.Version {
+		return nil, unverified(name, fmt.Errorf("it says version %d", got))
+	}
+	return f, nil
+}
+
+// missing turns the absence of a file that must be there into what it is.
+func missing(name string, err error) error {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, storage.ErrTooLarge) {
+		return unverified(name, err)
+	}
+	return err
+}
+
+// slotOrPlain is the name under which a mirror has a role's file; section 6.2.
+func (v *View) slotOrPlain(role string, version int64) string {
+	if v.Root().Signed.ConsistentSnapshot {
+		return SlotName(role, version)
+	}
+	return role + ".json"
+}
+
+func (v *View) read(ctx context.Context, name string, max int64) ([]byte, storage.Version, error) {
+	return storage.Read(ctx, v.loader.Source, MetadataDir(v.loader.Collection)+"/"+name, max)
+}
+
+// keep caches a verified file.
+func (v *View) keep(name string, data []byte) error {
+	if err := v.loader.Cache.Put(name, data); err != nil {
+		return fmt.Errorf("cache %s: %w", name, err)
+	}
+	return nil
+}
+
+func (v *View) checkExpiry(role string, head *tuf.Common) error {
+	if v.loader.IgnoreExpiry || v.loader.Now.Before(head.Expires) {
+		return nil
+	}
+	return &ExpiredError{Role: role, At: head.Expires}
+}

@@ -1,0 +1,193 @@
+package repo
+
+import (
+	"bytes"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+
+	"publisher/repo/tuf"
+)
+
+// This file is the profile: what all TUF clients read, and therefore all that
+// commit publishes. It is stricter than the specification where clients differ.
+
+// checkForm checks what every file must keep: our encoding, our names, and
+// signatures that every client takes, each key once.
+func checkForm[T tuf.Content](f *tuf.File[T], collection string, max int) error {
+	if len(f.Bytes()) > max {
+		return fmt.Errorf("%d bytes, at most %d", len(f.Bytes()), max)
+	}
+	head := f.Head()
+	if head.SpecVersion != tuf.SpecVersion {
+		return fmt.Errorf("spec_version %q, not %q", head.SpecVersion, tuf.SpecVersion)
+	}
+	if got := head.Publisher.Collection; got != collection {
+		return fmt.Errorf("it belongs to the collection %q", got)
+	}
+	again, err := tuf.New(f.Signed)
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(again.Payload(), f.Payload()) {
+		return errors.New("its form is not the one every client reads: null or empty fields, or expires not in whole seconds UTC")
+	}
+	seen := map[string]bool{}
+	for _, s := range f.Signatures {
+		if seen[s.KeyID] {
+			return fmt.Errorf("key %s signed twice", short(s.KeyID))
+		}
+		seen[s.KeyID] = true
+	}
+	return nil
+}
+
+// checkRoot checks the content of a root.
+func checkRoot(f *tuf.File[tuf.Root]) error {
+	root := &f.Signed
+	if !root.ConsistentSnapshot {
+		return errors.New("consistent_snapshot is false")
+	}
+	if err := checkKeys(root.Keys); err != nil {
+		return err
+	}
+	for role := range root.Roles {
+		if !isTopLevel(role) {
+			return fmt.Errorf("it has a role %q", role)
+		}
+	}
+	for _, role := range tuf.TopLevel {
+		r := root.Roles[role]
+		if err := checkRole(r.KeyIDs, r.Threshold, root.Keys); err != nil {
+			return fmt.Errorf("role %s: %w", role, err)
+		}
+	}
+	return checkSeparation(root)
+}
+
+// checkSeparation: a key that a schedule uses must not sign what people decide.
+func checkSeparation(root *tuf.Root) error {
+	for _, online := range []string{tuf.RoleSnapshot, tuf.RoleTimestamp} {
+		for _, offline := range []string{tuf.RoleRoot, tuf.RoleTargets} {
+			for _, id := range root.Roles[online].KeyIDs {
+				if slices.Contains(root.Roles[offline].KeyIDs, id) {
+					return fmt.Errorf("key %s serves both %s and %s", short(id), offline, online)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// checkKeys checks a table of keys: each is one that every client reads, stands
+// under its own ID, and stands there once.
+func checkKeys(keys map[string]tuf.Key) error {
+	seen := map[string]string{}
+	for id, key := range keys {
+		pub, err := key.Public()
+		if err != nil {
+			return fmt.Errorf("key %s: %w", short(id), err)
+		}
+		if key.ID() != id {
+			return fmt.Errorf("key %s: its ID is %s", short(id), short(key.ID()))
+		}
+		plain, err := tuf.NewKey(pub)
+		if err != nil {
+			return fmt.Errorf("key %s: %w", short(id), err)
+		}
+		if other, ok := seen[plain.ID()]; ok {
+			return fmt.Errorf("keys %s and %s are one key", short(id), short(other))
+		}
+		seen[plain.ID()] = id
+	}
+	return nil
+}
+
+// checkRole checks who may sign: distinct listed keys, and as many as needed.
+func checkRole(keyIDs []string, threshold int64, keys map[string]tuf.Key) error {
+	for i, id := range keyIDs {
+		if _, ok := keys[id]; !ok {
+			return fmt.Errorf("key %s is not listed", short(id))
+		}
+		if slices.Contains(keyIDs[:i], id) {
+			return fmt.Errorf("key %s is named twice", short(id))
+		}
+	}
+	if threshold < 1 || threshold > int64(len(keyIDs)) {
+		return fmt.Errorf("threshold %d with %d keys", threshold, len(keyIDs))
+	}
+	return nil
+}
+
+// checkTargets checks the content of a targets role, apart from what its
+// delegators allow.
+func checkTargets(t *tuf.Targets) error {
+	for name, file := range t.Targets {
+		if err := CheckTargetName(name); err != nil {
+			return err
+		}
+		if err := CheckTargetFile(file); err != nil {
+			return fmt.Errorf("target %q: %w", name, err)
+		}
+	}
+	if t.Delegations == nil {
+		return nil
+	}
+	return checkDelegations(t.Delegations)
+}
+
+// CheckTargetFile reports why a target's description is not one that every
+// client reads.
+func CheckTargetFile(file tuf.TargetFile) error {
+	if file.Length < 0 {
+		return fmt.Errorf("length %d", file.Length)
+	}
+	sum, ok := file.Hashes["sha256"]
+	if !ok || len(file.Hashes) != 1 {
+		return errors.New("its hashes are not sha256 alone")
+	}
+	if raw, err := hex.DecodeString(sum); err != nil || len(raw) != 32 || hex.EncodeToString(raw) != sum {
+		return fmt.Errorf("%q is not a sha256 in lower-case hex", sum)
+	}
+	if file.Custom != nil && file.Custom.Kind() == 'n' {
+		return errors.New("custom is null")
+	}
+	return nil
+}
+
+func checkDelegations(d *tuf.Delegations) error {
+	if d.SuccinctRoles != nil {
+		return errors.New("succinct_roles, which five client libraries cannot read")
+	}
+	if err := checkKeys(d.Keys); err != nil {
+		return err
+	}
+	seen := map[string]bool{}
+	for i := range d.Roles {
+		role := &d.Roles[i]
+		if err := checkDelegatedRole(role, d.Keys); err != nil {
+			return fmt.Errorf("delegation %s: %w", RoleToNotary(role.Name), err)
+		}
+		if seen[role.Name] {
+			return fmt.Errorf("delegation %s is there twice", RoleToNotary(role.Name))
+		}
+		seen[role.Name] = true
+	}
+	return nil
+}
+
+func checkDelegatedRole(d *tuf.DelegatedRole, keys map[string]tuf.Key) error {
+	if err := CheckDelegation(d.Name); err != nil {
+		return err
+	}
+	if len(d.PathHashPrefixes) > 0 {
+		return errors.New("path_hash_prefixes, which some clients compare wrongly")
+	}
+	for _, pattern := range d.Paths {
+		if err := checkPattern(pattern); err != nil {
+			return err
+		}
+	}
+	return checkRole(d.KeyIDs, d.Threshold, keys)
+}

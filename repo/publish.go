@@ -1,0 +1,159 @@
+package repo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"publisher/repo/tuf"
+	"publisher/storage"
+)
+
+// A CommitFunc is where commits run: Committer.Commit of a caller who holds the
+// snapshot and timestamp keys, or the way to somebody who does. Base is the
+// view that the submission was made from; it may be ignored.
+type CommitFunc func(ctx context.Context, base *View, sub *Submission) (*Receipt, error)
+
+// A Body is an open file that is about to be uploaded.
+type Body interface {
+	io.ReadSeeker
+	io.Closer
+}
+
+// A Publisher publishes staged changes for those who hold the keys of the roles
+// that change.
+type Publisher struct {
+	Store      storage.Store
+	Collection string
+	Cache      Cache
+	Keys       Keyring
+	Now        func() time.Time
+	Commit     CommitFunc
+
+	// Open opens the bytes of an added target.
+	Open func(Change) (Body, error)
+
+	// Uploading, if set, is told of every n bytes that are sent, and of n bytes
+	// that need not be sent, as they pass.
+	Uploading func(n int64)
+}
+
+// A Published tells what a publish did. Without anything to do, Receipt is nil.
+type Published struct {
+	Plan    *Plan
+	Receipt *Receipt
+}
+
+// Publish applies changes to the newest version of the collection and publishes
+// the result. If others publish meanwhile it starts again from theirs. Any
+// error leaves the published version as it is, or complete; to run it again
+// does no harm.
+//
+// Errors to decide by: *ChangeError for a change that cannot be applied,
+// *ThresholdError for missing keys, *VerifyError for a collection that cannot
+// be trusted, and those of Commit.
+func (p *Publisher) Publish(ctx context.Context, changes []Change) (*Published, error) {
+	burned := map[string]int64{}
+	for range maxRaces {
+		plan, err := p.Plan(ctx, changes)
+		if err != nil || plan.Empty() {
+			return &Published{Plan: plan}, err
+		}
+		sub, err := p.sign(ctx, plan, burned)
+		if err != nil {
+			return nil, err
+		}
+		if err := p.upload(ctx, plan); err != nil {
+			return nil, err
+		}
+		receipt, err := p.Commit(ctx, plan.base, sub)
+		if err == nil {
+			return &Published{Plan: plan, Receipt: receipt}, nil
+		}
+		if !lost(err, burned) {
+			return nil, err
+		}
+		// Somebody else was faster. What was uploaded stays useful; what was
+		// signed is made again on top of theirs.
+	}
+	return nil, fmt.Errorf("publish: %w, %d times in a row", storage.ErrConflict, maxRaces)
+}
+
+// lost reports whether err means that somebody else was faster, and remembers
+// numbers that cannot be used any more.
+func lost(err error, burned map[string]int64) bool {
+	var b *BurnedError
+	if errors.As(err, &b) {
+		burned[b.Role] = max(burned[b.Role], b.Version)
+		return true
+	}
+	var s *StaleError
+	return errors.As(err, &s)
+}
+
+// Plan works out what publishing changes would do now. It changes nothing.
+func (p *Publisher) Plan(ctx context.Context, changes []Change) (*Plan, error) {
+	l := &Loader{
+		Source: p.Store, Collection: p.Collection, Cache: p.Cache,
+		Now: p.Now(), IgnoreExpiry: true, TimestampFirst: true,
+	}
+	base, err := l.Load(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return apply(ctx, base, changes)
+}
+
+// sign turns the plan into a submission.
+func (p *Publisher) sign(ctx context.Context, plan *Plan, burned map[string]int64) (*Submission, error) {
+	sub := &Submission{Collection: p.Collection, Files: map[string][]byte{}}
+	if plan.First {
+		sub.Files[tuf.RoleRoot] = plan.base.Root().Bytes()
+	}
+	for role, content := range plan.content {
+		f, err := p.signRole(ctx, plan.base, role, *content, burned[role])
+		if err != nil {
+			return nil, err
+		}
+		sub.Files[role] = f.Bytes()
+	}
+	return sub, nil
+}
+
+func (p *Publisher) signRole(ctx context.Context, base *View, role string, t tuf.Targets, after int64) (*tuf.File[tuf.Targets], error) {
+	current, err := base.current(ctx, role)
+	if err != nil {
+		return nil, err
+	}
+	t.Publisher.Parent = ""
+	if current != nil {
+		t.Publisher.Parent = current.SHA256()
+		after = max(after, current.Head().Version)
+	}
+	t.Version = after + 1
+	t.Expires = p.Now().Add(lifetime(&base.Root().Signed, role))
+	f, err := tuf.New(t)
+	if err != nil {
+		return nil, err
+	}
+	r, keys, err := base.signers(ctx, role)
+	if err != nil {
+		return nil, err
+	}
+	return f, sign(ctx, p.Keys, role, r, keys, f)
+}
+
+// signers is who may sign a role.
+func (v *View) signers(ctx context.Context, role string) (tuf.Role, map[string]tuf.Key, error) {
+	if role == tuf.RoleTargets {
+		root := &v.Root().Signed
+		return root.Roles[role], root.Keys, nil
+	}
+	d, parent, err := v.delegator(ctx, role)
+	if err != nil {
+		return tuf.Role{}, nil, err
+	}
+	return tuf.Role{KeyIDs: d.KeyIDs, Threshold: d.Threshold}, v.Targets[parent].Signed.Delegations.Keys, nil
+}

@@ -1,0 +1,63 @@
+package repo
+
+import (
+	"context"
+	"time"
+
+	"publisher/repo/tuf"
+)
+
+// Refresh signs snapshot and timestamp again, each if less than half of its
+// life is left, both with force. It works on expired ones. A collection of
+// which nothing is due costs one read; its Receipt is nil.
+func (c *Committer) Refresh(ctx context.Context, force bool) (*Receipt, error) {
+	v, err := c.loader().begin()
+	if err != nil {
+		return nil, err
+	}
+	raw, err := v.readTimestamp(ctx)
+	switch {
+	case err != nil:
+		return nil, err
+	case raw == nil:
+		return nil, ErrNotPublished
+	case !force && v.fresh(raw):
+		return nil, nil
+	}
+	if err := v.walkRoots(ctx); err != nil {
+		return nil, err
+	}
+	if err := v.finish(ctx, raw); err != nil {
+		return nil, err
+	}
+	if !force && !v.due() {
+		return nil, nil // the trusted root was too old to tell
+	}
+	return c.Commit(ctx, v, &Submission{Collection: c.Collection, renew: force})
+}
+
+// fresh reports whether timestamp.json says, under the root known so far, that
+// nothing is due. Whatever speaks against it will come up in finish.
+func (v *View) fresh(raw []byte) bool {
+	ts, err := tuf.Parse[tuf.Timestamp](raw, MaxTimestamp)
+	if err != nil || verifyTop(v.Root(), tuf.RoleTimestamp, ts) != nil {
+		return false
+	}
+	if old := v.old.timestamp; old != nil && old.Signed.Version > ts.Signed.Version {
+		return false
+	}
+	return v.loader.Now.Before(refreshAfter(&v.Root().Signed, ts))
+}
+
+func (v *View) due() bool {
+	return !v.loader.Now.Before(refreshAfter(&v.Root().Signed, v.Timestamp))
+}
+
+// refreshAfter is when snapshot or timestamp is to be signed again.
+func refreshAfter(root *tuf.Root, ts *tuf.File[tuf.Timestamp]) time.Time {
+	half := halfLife(root, tuf.RoleTimestamp, ts.Signed.Expires)
+	if told := ts.Head().Publisher.RefreshAfter; !told.IsZero() {
+		return earliest(half, told)
+	}
+	return half
+}

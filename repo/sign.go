@@ -1,0 +1,98 @@
+package repo
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/sigstore/sigstore/pkg/signature"
+
+	"publisher/repo/tuf"
+)
+
+// A Keyring finds the private half of a key. Its error wraps ErrNoKey for one
+// that it does not hold.
+type Keyring interface {
+	Signer(ctx context.Context, role, keyID string) (signature.Signer, error)
+}
+
+// Lifetimes is how long the signatures of each top-level role last. Delegations
+// last as long as targets. It is part of the root, so that whoever signs needs
+// no configuration of their own.
+type Lifetimes map[string]time.Duration
+
+// DefaultLifetimes is for roles that nobody chose a lifetime for: long for
+// those whose keys are offline, short for those that a schedule renews.
+func DefaultLifetimes() Lifetimes {
+	const day = 24 * time.Hour
+	return Lifetimes{
+		tuf.RoleRoot:      730 * day,
+		tuf.RoleTargets:   365 * day,
+		tuf.RoleSnapshot:  30 * day,
+		tuf.RoleTimestamp: 14 * day,
+	}
+}
+
+// lifetime is how long a new signature of role lasts, by the policy in root.
+func lifetime(root *tuf.Root, role string) time.Duration {
+	seconds, ok := root.Publisher.Lifetimes[role]
+	if !ok {
+		seconds, ok = root.Publisher.Lifetimes[tuf.RoleTargets], !isTopLevel(role)
+	}
+	if !ok || seconds <= 0 {
+		if !isTopLevel(role) {
+			role = tuf.RoleTargets
+		}
+		return DefaultLifetimes()[role]
+	}
+	return time.Duration(seconds) * time.Second
+}
+
+func isTopLevel(role string) bool { return slices.Contains(tuf.TopLevel, role) }
+
+// sign adds the signatures of as many keys of a role as its threshold needs,
+// and checks them as clients do. The error is a *ThresholdError if the keyring
+// holds too few.
+func sign[T tuf.Content](ctx context.Context, ring Keyring, name string, role tuf.Role, keys map[string]tuf.Key, f *tuf.File[T]) error {
+	var signed int64
+	var missing []string
+	for _, id := range role.KeyIDs {
+		if signed == role.Threshold {
+			break
+		}
+		err := signWith(ctx, ring, name, id, f)
+		switch {
+		case errors.Is(err, ErrNoKey):
+			missing = append(missing, id)
+		case err != nil:
+			return fmt.Errorf("sign %s with key %s: %w", RoleToNotary(name), short(id), err)
+		default:
+			signed++
+		}
+	}
+	if signed < role.Threshold {
+		return &ThresholdError{Role: name, Have: int(signed), Need: role.Threshold, Missing: missing}
+	}
+	if good := f.SignedBy(role.KeyIDs, keys, true); int64(len(good)) < role.Threshold {
+		return fmt.Errorf("sign %s: the keys made %d good signatures of %d", RoleToNotary(name), len(good), signed)
+	}
+	return nil
+}
+
+func signWith[T tuf.Content](ctx context.Context, ring Keyring, role, keyID string, f *tuf.File[T]) error {
+	signer, err := ring.Signer(ctx, role, keyID)
+	if err != nil {
+		return err
+	}
+	sig, err := signer.SignMessage(bytes.NewReader(f.Payload()))
+	if err != nil {
+		return err
+	}
+	return f.AddSignature(keyID, sig)
+}
+
+// short is a key ID as people read it in a message.
+func short(keyID string) string { return keyID[:min(12, len(keyID))] }

@@ -1,0 +1,396 @@
+package repo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"publisher/repo/tuf"
+	"publisher/storage"
+)
+
+const (
+	// maxJump is how far a version may run ahead of the published one: room for
+	// numbers that were burned, none for a role that nobody can follow.
+	maxJump = 1000
+
+	// maxDepth is how many delegations may lie between targets and a role.
+	maxDepth = 32
+
+	// slack is how far the clocks of those who sign may be apart.
+	slack = time.Hour
+)
+
+// A proposal is a submission that is being verified, on top of the view that it
+// would replace. It is hostile until every check has passed.
+type proposal struct {
+	base    *View
+	root    *tuf.File[tuf.Root]               // nil if it stays
+	targets map[string]*tuf.File[tuf.Targets] // those that change
+	order   []string                          // roles below root, parents first, if any changes
+	now     time.Time
+	renew   bool
+}
+
+// verifySubmission proves that a submission may be published. Nothing is
+// written before all of it passes.
+func verifySubmission(ctx context.Context, base *View, sub *Submission, store storage.Getter, now time.Time) (*proposal, error) {
+	p := &proposal{base: base, targets: map[string]*tuf.File[tuf.Targets]{}, now: now, renew: sub.renew}
+	steps := []func() error{
+		func() error { return p.parse(sub) },
+		func() error { return p.checkParents(ctx) },
+		func() error { return p.checkVersions(ctx) },
+		func() error { return p.checkRoot() },
+		func() error { return p.checkRoles(ctx) },
+		func() error { return p.checkPaths() },
+		func() error { return p.checkObjects(ctx, store) },
+		func() error { return p.checkExpiries() },
+	}
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
+// newest is the root that will be in force.
+func (p *proposal) newest() *tuf.File[tuf.Root] {
+	if p.root != nil {
+		return p.root
+	}
+	return p.base.Root()
+}
+
+// parse reads the files through the strict gate and the profile.
+func (p *proposal) parse(sub *Submission) error {
+	if sub.Collection != p.base.loader.Collection {
+		return reject("", "it is for the collection %q", sub.Collection)
+	}
+	for role, data := range sub.Files {
+		var err error
+		switch {
+		case role == tuf.RoleRoot:
+			p.root, err = parseForm[tuf.Root](data, sub.Collection, maxFile(role))
+		case role == tuf.RoleSnapshot || role == tuf.RoleTimestamp:
+			err = errors.New("it is made by commit itself")
+		case role != tuf.RoleTargets && CheckDelegation(role) != nil:
+			err = CheckDelegation(role)
+		default:
+			p.targets[role], err = parseForm[tuf.Targets](data, sub.Collection, maxFile(role))
+			if err == nil {
+				err = checkTargets(&p.targets[role].Signed)
+			}
+		}
+		if err != nil {
+			return &Rejection{Role: role, Reason: err}
+		}
+	}
+	if !p.base.Published() && (p.root == nil || p.targets[tuf.RoleTargets] == nil) {
+		return reject("", "a first publication needs root and targets")
+	}
+	return nil
+}
+
+func parseForm[T tuf.Content](data []byte, collection string, max int64) (*tuf.File[T], error) {
+	f, err := tuf.Parse[T](data, max)
+	if err != nil {
+		return nil, err
+	}
+	return f, checkForm(f, collection, int(max))
+}
+
+// checkParents finds out whether somebody else's publish came first.
+func (p *proposal) checkParents(ctx context.Context) error {
+	if p.root != nil && p.root.Head().Publisher.Parent != p.base.rootParent() {
+		return &StaleError{Role: tuf.RoleRoot}
+	}
+	for role, f := range p.targets {
+		parent := ""
+		current, err := p.base.current(ctx, role)
+		if err != nil {
+			return err
+		}
+		if current != nil {
+			parent = current.SHA256()
+		}
+		if f.Head().Publisher.Parent != parent {
+			return &StaleError{Role: role}
+		}
+	}
+	return nil
+}
+
+// current is the published file of a role, nil if there is none.
+func (v *View) current(ctx context.Context, role string) (*tuf.File[tuf.Targets], error) {
+	f, err := v.Role(ctx, role)
+	if errors.Is(err, ErrNoRole) || errors.Is(err, ErrNotPublished) {
+		return nil, nil
+	}
+	return f, err
+}
+
+// rootParent is what the parent of the next root must be.
+func (v *View) rootParent() string {
+	if !v.Published() {
+		return ""
+	}
+	return v.Root().SHA256()
+}
+
+func (p *proposal) checkVersions(ctx context.Context) error {
+	for role, f := range p.targets {
+		current, err := p.base.current(ctx, role)
+		if err != nil {
+			return err
+		}
+		var before int64
+		if current != nil {
+			before = current.Head().Version
+		}
+		// A role once listed stays listed, also while nothing delegates to it.
+		if p.base.Published() {
+			before = max(before, p.base.Snapshot.Signed.Meta[role+".json"].Version)
+		}
+		switch version := f.Head().Version; {
+		case version <= before:
+			return reject(role, "version %d is not greater than %d, the published one", version, before)
+		case version > before+maxJump:
+			return reject(role, "version %d is more than %d ahead of %d", version, maxJump, before)
+		}
+	}
+	return nil
+}
+
+// checkRoot checks a new root by itself and as a successor.
+func (p *proposal) checkRoot() error {
+	if p.root == nil {
+		return nil
+	}
+	err := checkRoot(p.root)
+	switch {
+	case err != nil:
+	case p.base.Published():
+		err = verifySuccessor(p.base.Root(), p.root)
+	default:
+		err = checkGenesis(p.root)
+	}
+	if err == nil {
+		err = checkSalt(p.root, tuf.RoleRoot, p.root.Signed.Roles[tuf.RoleRoot], p.root.Signed.Keys)
+	}
+	if err != nil {
+		return &Rejection{Role: tuf.RoleRoot, Reason: err}
+	}
+	return nil
+}
+
+// checkSalt checks the threshold once more with only those signatures that
+// every client takes.
+func checkSalt[T tuf.Content](f *tuf.File[T], name string, role tuf.Role, keys map[string]tuf.Key) error {
+	if good := f.SignedBy(role.KeyIDs, keys, true); int64(len(good)) < role.Threshold {
+		return fmt.Errorf("%s: %d of %d required signatures have the RSA salt length that every client takes", name, len(good), role.Threshold)
+	}
+	return nil
+}
+
+// checkRoles walks the finished tree of delegations from the top: every role is
+// signed as its delegator asks, has one delegator only, and is not too deep.
+// Submitted roles that the walk does not meet belong to nobody.
+func (p *proposal) checkRoles(ctx context.Context) error {
+	if p.root == nil && len(p.targets) == 0 {
+		return nil
+	}
+	top, err := p.file(ctx, tuf.RoleTargets)
+	if err != nil {
+		return err
+	}
+	root := p.newest()
+	if err := p.checkSigned(top, tuf.RoleTargets, root.Signed.Roles[tuf.RoleTargets], root.Signed.Keys); err != nil {
+		return err
+	}
+	p.order = []string{tuf.RoleTargets}
+	if err := p.checkBelow(ctx, top, 0); err != nil {
+		return err
+	}
+	for role := range p.targets {
+		if !slices.Contains(p.order, role) {
+			return reject(role, "no role delegates to it")
+		}
+	}
+	return nil
+}
+
+// file is the role's file in the finished set, nil if it has none.
+func (p *proposal) file(ctx context.Context, role string) (*tuf.File[tuf.Targets], error) {
+	if f := p.targets[role]; f != nil {
+		return f, nil
+	}
+	return p.base.current(ctx, role)
+}
+
+func (p *proposal) checkBelow(ctx context.Context, parent *tuf.File[tuf.Targets], depth int) error {
+	for d := range delegationsOf(&parent.Signed) {
+		switch {
+		case slices.Contains(p.order, d.Name):
+			return reject(d.Name, "it is delegated to twice, or by a role below it")
+		case depth+1 > maxDepth:
+			return reject(d.Name, "it lies more than %d delegations deep", maxDepth)
+		}
+		f, err := p.file(ctx, d.Name)
+		if err != nil {
+			return err
+		}
+		if f == nil {
+			continue // delegated, but nothing published yet
+		}
+		p.order = append(p.order, d.Name)
+		role := tuf.Role{KeyIDs: d.KeyIDs, Threshold: d.Threshold}
+		if err := p.checkSigned(f, d.Name, role, parent.Signed.Delegations.Keys); err != nil {
+			return err
+		}
+		if err := p.checkBelow(ctx, f, depth+1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *proposal) checkSigned(f *tuf.File[tuf.Targets], name string, role tuf.Role, keys map[string]tuf.Key) error {
+	err := f.Verify(name, role, keys)
+	if err == nil {
+		err = checkSalt(f, name, role, keys)
+	}
+	if err != nil {
+		return &Rejection{Role: name, Reason: err}
+	}
+	return nil
+}
+
+// checkPaths checks that each submitted role lists only targets inside its own
+// chain of delegations: one client refuses the whole repository otherwise.
+func (p *proposal) checkPaths() error {
+	for role, f := range p.targets {
+		chain, err := p.chain(role)
+		if err != nil {
+			return err
+		}
+		for name := range f.Signed.Targets {
+			if i := slices.IndexFunc(chain, func(d *tuf.DelegatedRole) bool { return !Delegates(d, name) }); i >= 0 {
+				return reject(role, "target %q lies outside the paths of %s", name, RoleToNotary(chain[i].Name))
+			}
+		}
+	}
+	return nil
+}
+
+// chain is the delegations from targets down to role; checkRoles has loaded
+// them all.
+func (p *proposal) chain(role string) ([]*tuf.DelegatedRole, error) {
+	var chain []*tuf.DelegatedRole
+	for role != tuf.RoleTargets {
+		d, parent := p.delegator(role)
+		if d == nil {
+			return nil, reject(role, "no role delegates to it")
+		}
+		chain, role = append(chain, d), parent
+	}
+	return chain, nil
+}
+
+// delegator finds who delegates to a role.
+func (p *proposal) delegator(role string) (*tuf.DelegatedRole, string) {
+	for _, set := range []map[string]*tuf.File[tuf.Targets]{p.targets, p.base.Targets} {
+		for parent, f := range set {
+			if newer := p.targets[parent]; newer != nil && newer != f {
+				continue
+			}
+			if d := delegation(f, role); d != nil {
+				return d, parent
+			}
+		}
+	}
+	return nil, ""
+}
+
+// checkObjects checks that every target that is new in its role lies in the
+// public store, with its length, and with its hash where the store vouches for
+// one.
+func (p *proposal) checkObjects(ctx context.Context, store storage.Getter) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(16)
+	for role, f := range p.targets {
+		current, err := p.base.current(ctx, role)
+		if err != nil {
+			return err
+		}
+		for name, file := range f.Signed.Targets {
+			if current != nil && sameContent(current.Signed.Targets[name], file) {
+				continue
+			}
+			group.Go(func() error {
+				if err := checkObject(ctx, store, p.base.loader.Collection, name, file); err != nil {
+					return &Rejection{Role: role, Reason: err}
+				}
+				return nil
+			})
+		}
+	}
+	return group.Wait()
+}
+
+func sameContent(a, b tuf.TargetFile) bool {
+	return a.Length == b.Length && a.Hashes["sha256"] != "" && a.Hashes["sha256"] == b.Hashes["sha256"]
+}
+
+func checkObject(ctx context.Context, store storage.Getter, collection, name string, file tuf.TargetFile) error {
+	info, err := storage.Stat(ctx, store, TargetKey(collection, name, file.Hashes["sha256"]))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("target %q is not in the store: %w", name, err)
+	case err != nil:
+		return err
+	}
+	return compareObject(info, name, file)
+}
+
+// compareObject compares what the store says of an object with a listing.
+func compareObject(info storage.Info, name string, file tuf.TargetFile) error {
+	if info.Size != file.Length {
+		return fmt.Errorf("target %q has %d bytes in the store, not %d", name, info.Size, file.Length)
+	}
+	if sum := fmt.Sprintf("%x", info.SHA256); info.SHA256 != nil && sum != file.Hashes["sha256"] {
+		return fmt.Errorf("target %q has the sha256 %s in the store, not %s", name, sum, file.Hashes["sha256"])
+	}
+	return nil
+}
+
+// checkExpiries holds new signatures to the policy in the root.
+func (p *proposal) checkExpiries() error {
+	if p.root != nil {
+		if err := p.checkExpiry(tuf.RoleRoot, p.root.Head()); err != nil {
+			return err
+		}
+	}
+	for role, f := range p.targets {
+		if err := p.checkExpiry(role, f.Head()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *proposal) checkExpiry(role string, head *tuf.Common) error {
+	life := lifetime(&p.newest().Signed, role)
+	switch {
+	case !p.now.Before(head.Expires):
+		return reject(role, "it expired at %s", head.Expires.Format(time.RFC3339))
+	case head.Expires.After(p.now.Add(life + slack)):
+		return reject(role, "it expires at %s, more than %v from now", head.Expires.Format(time.RFC3339), life)
+	}
+	return nil
+}
