@@ -1,0 +1,160 @@
+// Package testserver starts real S3 servers for tests, on ephemeral ports of
+// the loopback interface. Each is built once from its Go module, at a fixed
+// version, and kept in the user's cache directory.
+package testserver
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+)
+
+const (
+	versityVersion = "v1.8.0"
+	minioVersion   = "v0.0.0-20260212201848-7aac2a2c5b7c" // as in tools/minio/go.mod
+)
+
+// S3 is a running server with an empty bucket and the keys to it.
+type S3 struct {
+	Endpoint  string // http://127.0.0.1:port
+	Bucket    string
+	AccessKey string
+	SecretKey string
+	Region    string
+}
+
+// VersityGW starts versitygw over a temporary directory for the time of the
+// test.
+func VersityGW(t testing.TB) S3 {
+	t.Helper()
+	bin := build(t, "versitygw-"+versityVersion, func(out string) *exec.Cmd {
+		cmd := exec.Command("go", "install", "github.com/versity/versitygw/cmd/versitygw@"+versityVersion)
+		cmd.Env = append(os.Environ(), "GOBIN="+filepath.Dir(out), "GOFLAGS=")
+		return cmd
+	}, "versitygw")
+	return start(t, func(addr string, s S3) *exec.Cmd {
+		data := t.TempDir()
+		args := []string{"--port", addr, "--region", s.Region, "--quiet", "--keep-alive", "posix"}
+		if !hasXattrs(data) {
+			args = append(args, "--sidecar", t.TempDir())
+		}
+		cmd := exec.Command(bin, append(args, data)...)
+		cmd.Env = append(os.Environ(), "ROOT_ACCESS_KEY="+s.AccessKey, "ROOT_SECRET_KEY="+s.SecretKey)
+		return cmd
+	})
+}
+
+// MinIO starts MinIO over a temporary directory for the time of the test. It
+// skips the test unless PUBLISHER_TEST_MINIO=1: MinIO takes minutes to build.
+func MinIO(t testing.TB) S3 {
+	t.Helper()
+	if os.Getenv("PUBLISHER_TEST_MINIO") != "1" {
+		t.Skip("MinIO takes minutes to build: set PUBLISHER_TEST_MINIO=1, or run make test-minio")
+	}
+	bin := build(t, "minio-"+minioVersion, func(out string) *exec.Cmd {
+		cmd := exec.Command("go", "build", "-o", out, "github.com/minio/minio")
+		cmd.Dir = filepath.Join(moduleRoot(t), "tools", "minio")
+		cmd.Env = append(os.Environ(), "GOFLAGS=-mod=readonly", "GOWORK=off")
+		return cmd
+	}, "minio")
+	return start(t, func(addr string, s S3) *exec.Cmd {
+		cmd := exec.Command(bin, "server", "--quiet", "--address", addr, t.TempDir())
+		cmd.Env = append(os.Environ(), "MINIO_ROOT_USER="+s.AccessKey, "MINIO_ROOT_PASSWORD="+s.SecretKey,
+			"MINIO_BROWSER=off", "MINIO_UPDATE=off")
+		return cmd
+	})
+}
+
+// start runs the command until the test ends, and makes a bucket. Between the
+// choice of a port and its use by the server another process may take it, so a
+// server that ends at once gets another try.
+func start(t testing.TB, command func(addr string, s S3) *exec.Cmd) S3 {
+	t.Helper()
+	s := S3{AccessKey: "publisher-test", SecretKey: "not-a-secret-at-all", Region: "us-east-1"}
+	for range 3 {
+		addr := freeAddr(t)
+		s.Endpoint = "http://" + addr
+		cmd := command(addr, s)
+		var log lockedBuffer
+		cmd.Stdout, cmd.Stderr = &log, &log
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan error, 1)
+		go func() { ended <- cmd.Wait() }()
+		if err := ready(s.Endpoint, ended); err != nil {
+			t.Logf("%s: %v\n%s", filepath.Base(cmd.Path), err, log.String())
+			cmd.Process.Kill()
+			continue
+		}
+		t.Cleanup(func() {
+			cmd.Process.Kill()
+			<-ended
+		})
+		return s.NewBucket(t)
+	}
+	t.Fatal("the server does not start")
+	return S3{}
+}
+
+func freeAddr(t testing.TB) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// ready waits until the server answers anything but "not yet".
+func ready(endpoint string, ended <-chan error) error {
+	client := &http.Client{Timeout: time.Second}
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); {
+		select {
+		case err := <-ended:
+			return fmt.Errorf("ended: %v", err)
+		case <-time.After(20 * time.Millisecond):
+		}
+		if resp, err := client.Get(endpoint); err == nil {
+			resp.Body.Close()
+			if resp.StatusCode < 500 {
+				return nil
+			}
+		}
+	}
+	return fmt.Errorf("no answer from %s", endpoint)
+}
+
+var buckets atomic.Int64
+
+// NewBucket makes another bucket on the same server.
+func (s S3) NewBucket(t testing.TB) S3 {
+	t.Helper()
+	s.Bucket = fmt.Sprintf("bucket-%d", buckets.Add(1))
+	client := s3.New(s3.Options{
+		BaseEndpoint: &s.Endpoint,
+		UsePathStyle: true,
+		Region:       s.Region,
+		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+			return aws.Credentials{AccessKeyID: s.AccessKey, SecretAccessKey: s.SecretKey}, nil
+		}),
+	})
+	if _, err := client.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: &s.Bucket}); err != nil {
+		t.Fatalf("create %s: %v", s.Bucket, err)
+	}
+	return s
+}
+
+// Host returns the host:port of the endpoint.
+func (s S3) Host() string { return strings.TrimPrefix(s.Endpoint, "http://") }
