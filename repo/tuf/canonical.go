@@ -15,7 +15,7 @@ import (
 // comes from this package, so that no others occur.
 func Canonical(data []byte) ([]byte, error) {
 	c := &canonicalizer{
-		dec: jsontext.NewDecoder(bytes.NewBuffer(data)),
+		dec: jsontext.NewDecoder(bytes.NewBuffer(data), checked),
 		out: make([]byte, 0, len(data)),
 	}
 	if err := c.value(); err != nil {
@@ -24,9 +24,15 @@ func Canonical(data []byte) ([]byte, error) {
 	return c.out, nil
 }
 
+// checked spares readers behind the gate another look for duplicate names,
+// which costs as much as all the rest of reading.
+var checked = jsontext.AllowDuplicateNames(true)
+
 type canonicalizer struct {
-	dec *jsontext.Decoder
-	out []byte
+	dec     *jsontext.Decoder
+	out     []byte
+	members []span // of all objects that are open, the innermost last
+	scratch []byte // for reorder
 }
 
 func (c *canonicalizer) value() error {
@@ -80,33 +86,38 @@ func (c *canonicalizer) object() error {
 		return err
 	}
 	c.out = append(c.out, '{')
-	var members []span
-	sorted := true
+	first := len(c.members)
 	for c.dec.PeekKind() != '}' {
-		if len(members) > 0 {
+		if len(c.members) > first {
 			c.out = append(c.out, ',')
 		}
-		m := span{start: len(c.out)}
-		if err := c.string(); err != nil {
+		m, err := c.member()
+		if err != nil {
 			return err
 		}
-		m.colon = len(c.out)
-		if len(members) > 0 {
-			sorted = sorted && c.compare(members[len(members)-1], m) < 0
-		}
-		c.out = append(c.out, ':')
-		if err := c.value(); err != nil {
-			return err
-		}
-		m.end = len(c.out)
-		members = append(members, m)
+		c.members = append(c.members, m)
 	}
-	if !sorted {
+	if members := c.members[first:]; !slices.IsSortedFunc(members, c.compare) {
 		c.reorder(members)
 	}
+	c.members = c.members[:first]
 	c.out = append(c.out, '}')
 	_, err := c.dec.ReadToken()
 	return err
+}
+
+func (c *canonicalizer) member() (m span, err error) {
+	m.start = len(c.out)
+	if err := c.string(); err != nil {
+		return m, err
+	}
+	m.colon = len(c.out)
+	c.out = append(c.out, ':')
+	if err := c.value(); err != nil {
+		return m, err
+	}
+	m.end = len(c.out)
+	return m, nil
 }
 
 func (c *canonicalizer) compare(a, b span) int {
@@ -115,17 +126,15 @@ func (c *canonicalizer) compare(a, b span) int {
 
 func (c *canonicalizer) reorder(members []span) {
 	start := members[0].start
-	old := bytes.Clone(c.out[start:])
+	c.scratch = append(c.scratch[:0], c.out[start:]...)
 	slices.SortFunc(members, c.compare)
 	c.out = c.out[:start]
-	var ordered []byte
 	for i, m := range members {
 		if i > 0 {
-			ordered = append(ordered, ',')
+			c.out = append(c.out, ',')
 		}
-		ordered = append(ordered, old[m.start-start:m.end-start]...)
+		c.out = append(c.out, c.scratch[m.start-start:m.end-start]...)
 	}
-	c.out = append(c.out, ordered...)
 }
 
 // appendString appends the canonical form of a JSON string. Strings without

@@ -44,10 +44,10 @@ func Parse[T Content](data []byte, max int64) (*File[T], error) {
 		return nil, err
 	}
 	var e envelope
-	if err := json.Unmarshal(data, &e); err != nil {
+	if err := json.Unmarshal(data, &e, checked); err != nil {
 		return nil, err
 	}
-	if err := json.Unmarshal(e.Signed, &f.Signed); err != nil {
+	if err := json.Unmarshal(e.Signed, &f.Signed, checked); err != nil {
 		return nil, err
 	}
 	head := Head(&f.Signed)
@@ -133,12 +133,18 @@ func (f *File[T]) AddSignature(keyID string, sig []byte) error {
 	slices.SortFunc(f.Signatures, func(a, b Signature) int {
 		return strings.Compare(a.KeyID, b.KeyID)
 	})
-	data, err := json.Marshal(envelope{Signatures: f.Signatures, Signed: f.text})
+	signatures, err := json.Marshal(f.Signatures)
 	if err != nil {
 		return fmt.Errorf("encode signatures: %w", err)
 	}
-	f.bytes = data
+	f.bytes = f.join(signatures)
 	return nil
+}
+
+// join is the envelope, as json.Marshal would write it if it knew that the
+// signed part, however large, has been encoded already.
+func (f *File[T]) join(signatures []byte) []byte {
+	return slices.Concat([]byte(`{"signatures":`), signatures, []byte(`,"signed":`), f.text, []byte("}"))
 }
 
 // ThresholdError reports that too few distinct keys of a role have signed.

@@ -94,11 +94,12 @@ type Timestamp struct {
 	Meta map[string]MetaFile `json:"meta"`
 }
 
-// MetaFile describes a metadata file to those who are about to fetch it.
+// MetaFile describes a metadata file to those who are about to fetch it. The
+// fields stand in canonical order: nothing is left to sort.
 type MetaFile struct {
-	Version int64             `json:"version"`
-	Length  int64             `json:"length,omitzero"`  // in bytes, 0 if not told
 	Hashes  map[string]string `json:"hashes,omitempty"` // hex by algorithm
+	Length  int64             `json:"length,omitzero"`  // in bytes, 0 if not told
+	Version int64             `json:"version"`
 	Unknown jsontext.Value    `json:",embed"`
 }
 
@@ -110,11 +111,12 @@ type Targets struct {
 	Delegations *Delegations          `json:"delegations,omitempty"`
 }
 
-// TargetFile describes a target.
+// TargetFile describes a target. The fields stand in canonical order: nothing
+// is left to sort, of ten thousand targets.
 type TargetFile struct {
-	Length  int64             `json:"length"` // in bytes
-	Hashes  map[string]string `json:"hashes"` // hex by algorithm
 	Custom  jsontext.Value    `json:"custom,omitzero"`
+	Hashes  map[string]string `json:"hashes"` // hex by algorithm
+	Length  int64             `json:"length"` // in bytes
 	Unknown jsontext.Value    `json:",embed"`
 }
 
