@@ -40,9 +40,10 @@ func (c *Collection) file(name string) string { return filepath.Join(c.dir, name
 // The caller holds Lock, so that what a killed Create has left can be told from
 // one at work.
 func (c *Collection) Create(s Settings, fill func(*Cache) error) error {
-	if err := c.check(); err == nil {
+	switch err := c.check(); {
+	case err == nil:
 		return c.exists()
-	} else if !errors.Is(err, fs.ErrNotExist) {
+	case !errors.Is(err, fs.ErrNotExist):
 		return err
 	}
 	draft := &Collection{trust: c.trust, name: c.name, dir: c.limbo()}

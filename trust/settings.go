@@ -1,6 +1,7 @@
 package trust
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
@@ -23,18 +24,21 @@ type Settings struct {
 
 // Settings reads the settings.
 func (c *Collection) Settings() (Settings, error) {
-	var s Settings
 	if err := c.check(); err != nil {
-		return s, err
+		return Settings{}, err
 	}
 	data, err := os.ReadFile(c.file(settingsFile))
 	if err != nil {
-		return s, err
+		return Settings{}, err
 	}
-	if err := json.Unmarshal(data, &s); err != nil {
-		return s, fmt.Errorf("read %s: %w", c.file(settingsFile), err)
+	var s *Settings // nil after a null
+	if err = json.Unmarshal(data, &s); err == nil && s == nil {
+		err = errors.New("no settings in it")
 	}
-	return s, nil
+	if err != nil {
+		return Settings{}, fmt.Errorf("read %s: %w", c.file(settingsFile), err)
+	}
+	return *s, nil
 }
 
 // SetSettings replaces the settings of a collection that exists.

@@ -79,8 +79,14 @@ func moveNew(from, to string) error {
 // MkdirAll makes a directory and the missing ones above it, all with perm less
 // the umask. It is no error if the directory exists, also as a symbolic link.
 func MkdirAll(dir string, perm fs.FileMode) error {
-	if isDir(dir) {
+	info, err := os.Stat(dir)
+	switch {
+	case err == nil && info.IsDir():
 		return nil
+	case err == nil:
+		return &fs.PathError{Op: "mkdir", Path: dir, Err: syscall.ENOTDIR}
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
 	}
 	parent := filepath.Dir(dir)
 	if parent != dir {
@@ -88,16 +94,13 @@ func MkdirAll(dir string, perm fs.FileMode) error {
 			return err
 		}
 	}
-	// Somebody else may make it first, and not have got to the sync yet.
-	if err := os.Mkdir(dir, perm); err != nil && !isDir(dir) {
-		return err
+	if err := os.Mkdir(dir, perm); err != nil {
+		// Somebody else may have made it, and not have got to the sync yet.
+		if info, statErr := os.Stat(dir); statErr != nil || !info.IsDir() {
+			return err
+		}
 	}
 	return SyncDir(parent)
-}
-
-func isDir(name string) bool {
-	info, err := os.Stat(name)
-	return err == nil && info.IsDir()
 }
 
 // SyncDir makes the names in a directory durable: those that were added, and
