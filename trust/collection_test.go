@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"publisher/repo"
 	"publisher/trust"
 )
 
@@ -50,7 +51,7 @@ func TestNoCollection(t *testing.T) {
 func TestCollectionNameNeverLeaves(t *testing.T) {
 	names := []string{
 		"", ".", "..", "../x", "/", "/x", "x/", "a//b", "a/../b", "a/..", "..a", ".new", "a/.b", "A", "a+b", "a b",
-		`a\b`, `..\x`, "c:x", "a\x00", "a\n", "é", "a/-b", strings.Repeat("a", 256),
+		`a\b`, `..\x`, "c:x", "a\x00", "a\n", "é", "a/-b", strings.Repeat("a", 256), "metadata", "a/keys",
 	}
 	for _, name := range names {
 		outer := t.TempDir()
@@ -59,8 +60,8 @@ func TestCollectionNameNeverLeaves(t *testing.T) {
 		before := tree(t, outer)
 		c := d.Collection(name)
 		check := func(op string, err error) {
-			if !errors.Is(err, fs.ErrInvalid) {
-				t.Errorf("%s of collection %q: got %v, want fs.ErrInvalid", op, name, err)
+			if !errors.Is(err, repo.ErrCollectionName) {
+				t.Errorf("%s of collection %q: got %v, want repo.ErrCollectionName", op, name, err)
 			}
 		}
 		for op, do := range operations {

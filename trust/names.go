@@ -7,11 +7,9 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-)
 
-// maxName is the longest file name that common file systems take, in bytes, and
-// by the design the longest name of a collection.
-const maxName = 255
+	"publisher/repo"
+)
 
 // flat is the name of a collection's directory. It leads nowhere else for names
 // that pass checkCollection, which have no "+" of their own.
@@ -19,16 +17,14 @@ func flat(collection string) string { return strings.ReplaceAll(collection, "/",
 
 func unflat(dir string) string { return strings.ReplaceAll(dir, "+", "/") }
 
-// checkCollection refuses what could leave the directory or meet another
-// collection in it. Which names a collection may have is decided elsewhere.
+// checkCollection refuses names that no collection can have; what is left stays
+// in the directory.
 func checkCollection(name string) error {
-	ok := len(name) <= maxName && storable(flat(name))
-	for segment := range strings.SplitSeq(name, "/") {
-		ok = ok && segment != "" && strings.Trim(segment, "abcdefghijklmnopqrstuvwxyz0123456789._-") == "" &&
-			!strings.ContainsAny(segment[:1], "._-")
+	if err := repo.CheckCollection(name); err != nil {
+		return err
 	}
-	if !ok {
-		return fmt.Errorf("collection name %q: %w", name, fs.ErrInvalid)
+	if !storable(flat(name)) {
+		return fmt.Errorf("collection name %q: %w on this system", name, fs.ErrInvalid)
 	}
 	return nil
 }

@@ -14,9 +14,10 @@
 // method has reported done survives a power cut; what it was doing when the
 // machine failed is done or not done, never half.
 //
-// A missing file is an error wrapping [fs.ErrNotExist], a name that cannot be
-// stored one wrapping [fs.ErrInvalid]. Everything is safe for use by any number
-// of goroutines and processes.
+// A missing file is an error wrapping [fs.ErrNotExist]; a name that cannot be
+// stored one wrapping [fs.ErrInvalid], or [repo.ErrCollectionName] if it is a
+// collection's. Everything is safe for use by any number of goroutines and
+// processes.
 package trust
 
 import (
