@@ -12,7 +12,7 @@ type Shape struct {
 	kind     jsontext.Kind
 	members  map[string]member // of an object with known names
 	required int               // how many of members must be there
-	elem     *Shape            // of an array, or of an object with free names
+	elem     *Shape            // of an array, or of an object's names that are not in members
 }
 
 type member struct {
@@ -48,6 +48,12 @@ func Object(f Fields, required ...string) *Shape {
 
 // Map is an object whose names are free, with values of one shape.
 func Map(of *Shape) *Shape { return &Shape{kind: '{', elem: of} }
+
+// others returns s, an object, with a shape for the names that it does not know.
+func (s *Shape) others(of *Shape) *Shape {
+	s.elem = of
+	return s
+}
 
 // Array is an array with elements of one shape.
 func Array(of *Shape) *Shape { return &Shape{kind: '[', elem: of} }
@@ -87,7 +93,7 @@ var (
 		"meta": Map(metaFile),
 	}, "meta")
 	Timestamp = signed(Fields{
-		"meta": Object(Fields{"snapshot.json": metaFile}, "snapshot.json"),
+		"meta": Object(Fields{"snapshot.json": metaFile}, "snapshot.json").others(metaFile),
 	}, "meta")
 )
 
@@ -103,8 +109,8 @@ var (
 		"threshold": Int,
 	}, "keyids", "threshold")
 	rootRoles = Object(Fields{
-		"root": role, "targets": role, "snapshot": role, "timestamp": role, "mirrors": role,
-	}, "root", "targets", "snapshot", "timestamp")
+		"root": role, "targets": role, "snapshot": role, "timestamp": role,
+	}, "root", "targets", "snapshot", "timestamp").others(role)
 	metaFile = Object(Fields{
 		"version": Int,
 		"length":  Int,

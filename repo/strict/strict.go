@@ -55,9 +55,18 @@ func Check(data []byte, max int64, s *Shape) error {
 // where names the place in the document that the decoder has reached.
 func where(dec *jsontext.Decoder) string {
 	if p := dec.StackPointer(); p != "" {
-		return strconv.QuoteToGraphic(string(p))
+		return strconv.QuoteToGraphic(short(string(p)))
 	}
 	return "the top"
+}
+
+// short cuts what a file says to a length that fits into an error.
+func short(s string) string {
+	const most = 100
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + "…"
 }
 
 type checker struct {
@@ -153,7 +162,7 @@ func (c *checker) name(s *Shape) (*Shape, string, error) {
 			return nil, "", fmt.Errorf("name %q differs from %q only in case", name, known)
 		}
 	}
-	return Any, "", nil
+	return s.element(), "", nil
 }
 
 func (c *checker) number() error {
@@ -163,7 +172,7 @@ func (c *checker) number() error {
 	}
 	n, err := strconv.ParseInt(string(raw), 10, 64)
 	if err != nil || n > MaxInt || n < -MaxInt || string(raw) == "-0" {
-		return fmt.Errorf("number %s is not an integer within ±(2^53-1)", raw)
+		return fmt.Errorf("number %s is not an integer within ±(2^53-1)", short(string(raw)))
 	}
 	return nil
 }
