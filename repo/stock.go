@@ -9,36 +9,63 @@ import (
 	"publisher/repo/tuf"
 )
 
-// checkStock reads the finished set as a stock client does, from the root that
-// clients have now and from the new one: what a second library refuses is not
-// published, whoever signed it.
-func checkStock(p *proposal, next ready) (err error) {
+// A stockView is a set of files as a stock client gets them: what a second
+// library refuses is not published, whoever signed it.
+type stockView struct {
+	roots               [][]byte // from the one that clients have to the newest
+	timestamp, snapshot []byte
+	roles               []stockRole // parents first
+}
+
+type stockRole struct {
+	name, parent string
+	data         []byte
+}
+
+// check reads the set with go-tuf's own verification.
+func (s *stockView) check() (err error) {
 	// It is a library for trusted repositories, and what comes here may have
 	// found a way through our own checks.
 	defer func() {
 		if r := recover(); r != nil {
-			err = reject("", "a stock client crashes on it: %v", r)
+			err = fmt.Errorf("a stock client crashes: %v", r)
 		}
 	}()
-	if err := p.stock(next); err != nil {
-		return reject("", "a stock client refuses it: %v", err)
+	client, err := trustedmetadata.New(s.roots[0])
+	if err != nil {
+		return fmt.Errorf("a stock client refuses root: %w", err)
+	}
+	for _, root := range s.roots[1:] {
+		if _, err := client.UpdateRoot(root); err != nil {
+			return fmt.Errorf("a stock client refuses the next root: %w", err)
+		}
+	}
+	// Expiry is looked at elsewhere: by policy at commit, by the clock in a
+	// check. A refresh must work also where other roles have expired.
+	client.RefTime = time.Time{}
+	if _, err := client.UpdateTimestamp(s.timestamp); err != nil {
+		return fmt.Errorf("a stock client refuses timestamp: %w", err)
+	}
+	if _, err := client.UpdateSnapshot(s.snapshot, false); err != nil {
+		return fmt.Errorf("a stock client refuses snapshot: %w", err)
+	}
+	for _, r := range s.roles {
+		if _, err := client.UpdateDelegatedTargets(r.data, r.name, r.parent); err != nil {
+			return fmt.Errorf("a stock client refuses %s: %w", RoleToNotary(r.name), err)
+		}
 	}
 	return nil
 }
 
-func (p *proposal) stock(next ready) error {
-	client, err := p.stockRoot()
-	if err != nil {
-		return fmt.Errorf("root: %w", err)
+// checkStock looks at the finished set as a client does that comes from the
+// root in force before.
+func checkStock(p *proposal, next ready) error {
+	s := &stockView{timestamp: next.timestamp.Bytes(), snapshot: next.snapshot.Bytes()}
+	if p.base.Published() {
+		s.roots = append(s.roots, p.base.Root().Bytes())
 	}
-	// Expiry is a matter of policy, which was checked; a refresh renews
-	// timestamp and snapshot also where root has expired meanwhile.
-	client.RefTime = time.Time{}
-	if _, err := client.UpdateTimestamp(next.timestamp.Bytes()); err != nil {
-		return fmt.Errorf("timestamp: %w", err)
-	}
-	if _, err := client.UpdateSnapshot(next.snapshot.Bytes(), false); err != nil {
-		return fmt.Errorf("snapshot: %w", err)
+	if p.root != nil {
+		s.roots = append(s.roots, p.root.Bytes())
 	}
 	for _, role := range p.order {
 		f := p.targets[role]
@@ -49,22 +76,10 @@ func (p *proposal) stock(next ready) error {
 		if role == tuf.RoleTargets {
 			parent = tuf.RoleRoot
 		}
-		if _, err := client.UpdateDelegatedTargets(f.Bytes(), role, parent); err != nil {
-			return fmt.Errorf("%s: %w", RoleToNotary(role), err)
-		}
+		s.roles = append(s.roles, stockRole{role, parent, f.Bytes()})
+	}
+	if err := s.check(); err != nil {
+		return &Rejection{Reason: err}
 	}
 	return nil
-}
-
-// stockRoot starts from the root that clients have and follows to the new one.
-func (p *proposal) stockRoot() (*trustedmetadata.TrustedMetadata, error) {
-	if p.root == nil || !p.base.Published() {
-		return trustedmetadata.New(p.newest().Bytes())
-	}
-	client, err := trustedmetadata.New(p.base.Root().Bytes())
-	if err != nil {
-		return nil, err
-	}
-	_, err = client.UpdateRoot(p.root.Bytes())
-	return client, err
 }

@@ -1,0 +1,344 @@
+package repo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"publisher/repo/tuf"
+	"publisher/storage"
+)
+
+// A Problem is one broken promise of a published collection.
+type Problem struct {
+	File string `json:"file"` // below the collection
+	What string `json:"what"`
+}
+
+// Checked is what Check found.
+type Checked struct {
+	Problems []Problem        `json:"problems"`
+	Versions map[string]int64 `json:"versions"` // of the roles that were found
+	Targets  int              `json:"targets"`  // objects that were looked at
+}
+
+// A Checker proves the invariants of a collection, from its first root to its
+// last target, as the design lists them.
+type Checker struct {
+	Source     storage.Getter
+	Collection string
+	Trusted    []byte // the newest root known to be right
+	Now        time.Time
+	Deep       bool // read every target and hash it
+
+	mu     sync.Mutex
+	found  Checked
+	roots  []*tuf.File[tuf.Root]
+	listed map[string]tuf.TargetFile // by object key
+	names  map[string]string         // of the targets in listed
+}
+
+// Check reports every promise that is broken; it goes on behind each as far as
+// it can. The error is of the way to the store, not of what lies there.
+func (c *Checker) Check(ctx context.Context) (*Checked, error) {
+	c.found = Checked{Versions: map[string]int64{}, Problems: []Problem{}}
+	c.listed, c.names = map[string]tuf.TargetFile{}, map[string]string{}
+	steps := []func(context.Context) error{c.checkRoots, c.checkMetadata, c.checkTargets}
+	for _, step := range steps {
+		if err := step(ctx); err != nil {
+			return nil, err
+		}
+	}
+	slices.SortFunc(c.found.Problems, func(a, b Problem) int {
+		return strings.Compare(a.File+a.What, b.File+b.What)
+	})
+	return &c.found, nil
+}
+
+// problem notes a broken promise; err, if it is one of the store, is returned.
+func (c *Checker) problem(file string, err error) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err == nil {
+		return nil
+	}
+	var v *VerifyError
+	if errors.As(err, &v) {
+		err = v.Err
+	}
+	c.found.Problems = append(c.found.Problems, Problem{File: file, What: err.Error()})
+	return nil
+}
+
+// read returns nil, after noting why, for a file that is not there or too
+// large.
+func (c *Checker) read(ctx context.Context, name string, max int64) ([]byte, error) {
+	data, _, err := storage.Read(ctx, c.Source, MetadataDir(c.Collection)+"/"+name, max)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, c.problem("metadata/"+name, errors.New("it is missing"))
+	case errors.Is(err, storage.ErrTooLarge), errors.Is(err, io.ErrUnexpectedEOF):
+		return nil, c.problem("metadata/"+name, err)
+	}
+	return data, err
+}
+
+// checkRoots: roots 1…N are contiguous, each signed by the one before it, and
+// the trusted one is among them.
+func (c *Checker) checkRoots(ctx context.Context) error {
+	trusted, err := tuf.Parse[tuf.Root](c.Trusted, MaxRoot)
+	if err != nil {
+		return unverified("the trusted root", err)
+	}
+	for n := int64(1); n <= trusted.Signed.Version+maxRoots; n++ {
+		if n > trusted.Signed.Version {
+			key := SlotKey(c.Collection, tuf.RoleRoot, n)
+			if _, err := storage.Stat(ctx, c.Source, key); errors.Is(err, fs.ErrNotExist) {
+				break
+			}
+		}
+		if err := c.checkRoot(ctx, n, trusted); err != nil {
+			return err
+		}
+	}
+	if len(c.roots) == 0 {
+		c.roots = append(c.roots, trusted)
+	}
+	newest := c.roots[len(c.roots)-1]
+	c.found.Versions[tuf.RoleRoot] = newest.Signed.Version
+	return c.problem("metadata/"+SlotName(tuf.RoleRoot, newest.Signed.Version), c.expired(newest.Head()))
+}
+
+func (c *Checker) checkRoot(ctx context.Context, n int64, trusted *tuf.File[tuf.Root]) error {
+	name := SlotName(tuf.RoleRoot, n)
+	data, err := c.read(ctx, name, MaxRoot)
+	if data == nil {
+		return err
+	}
+	root, err := parseForm[tuf.Root](data, c.Collection, MaxRoot)
+	if root == nil {
+		return c.problem("metadata/"+name, err)
+	}
+	problems := []error{err, checkRoot(root), verifyTop(root, tuf.RoleRoot, root)}
+	if root.Signed.Version != n {
+		problems = append(problems, fmt.Errorf("it says version %d", root.Signed.Version))
+	}
+	if n == trusted.Signed.Version && hexSum(data) != trusted.SHA256() {
+		problems = append(problems, errors.New("it is not the trusted root"))
+	}
+	if len(c.roots) > 0 {
+		if before := c.roots[len(c.roots)-1]; before.Signed.Version == n-1 {
+			problems = append(problems, verifySuccessor(before, root))
+		}
+	}
+	c.roots = append(c.roots, root)
+	return c.problems("metadata/"+name, problems)
+}
+
+// problems notes the first of several: what is broken in one way is often
+// broken in others that follow.
+func (c *Checker) problems(file string, errs []error) error {
+	for _, err := range errs {
+		if err != nil {
+			return c.problem(file, err)
+		}
+	}
+	return nil
+}
+
+// expired is judged by the clock of who checks.
+func (c *Checker) expired(head *tuf.Common) error {
+	if c.Now.Before(head.Expires) {
+		return nil
+	}
+	return fmt.Errorf("it expired at %s", head.Expires.Format(time.RFC3339))
+}
+
+// checkMetadata: timestamp names a snapshot, the snapshot every role, and all
+// of them verify under the newest root, also for a stock client.
+func (c *Checker) checkMetadata(ctx context.Context) error {
+	root := c.roots[len(c.roots)-1]
+	stock := &stockView{roots: [][]byte{root.Bytes()}}
+	data, err := c.read(ctx, "timestamp.json", MaxTimestamp)
+	if data == nil {
+		return err
+	}
+	ts := checkFile[tuf.Timestamp](c, "timestamp.json", data, root, tuf.RoleTimestamp)
+	if ts == nil {
+		return nil
+	}
+	stock.timestamp = data
+	snapshot, err := c.checkSnapshot(ctx, root, ts.Signed.Meta["snapshot.json"])
+	if snapshot == nil {
+		return err
+	}
+	stock.snapshot = snapshot.Bytes()
+	if err := c.checkRoles(ctx, root, snapshot, stock); err != nil {
+		return err
+	}
+	if len(c.found.Problems) > 0 {
+		return nil // a stock client would only say again what was found
+	}
+	return c.problem("metadata", stock.check())
+}
+
+// checkFile parses and verifies a top-level role's file.
+func checkFile[T tuf.Content](c *Checker, name string, data []byte, root *tuf.File[tuf.Root], role string) *tuf.File[T] {
+	f, err := parseForm[T](data, c.Collection, maxMetadata)
+	if f == nil {
+		_ = c.problem("metadata/"+name, err)
+		return nil
+	}
+	c.found.Versions[role] = f.Head().Version
+	_ = c.problems("metadata/"+name, []error{
+		err, verifyTop(root, role, f), checkSalt(f, role, root.Signed.Roles[role], root.Signed.Keys), c.expired(f.Head()),
+	})
+	return f
+}
+
+// checkListed reads a file that another one lists, and compares the two.
+func (c *Checker) checkListed(ctx context.Context, role string, meta tuf.MetaFile) ([]byte, error) {
+	name := SlotName(role, meta.Version)
+	if meta.Length <= 0 || meta.Hashes["sha256"] == "" || len(meta.Hashes) != 1 {
+		_ = c.problem("metadata/"+name, errors.New("it is listed without its length and sha256"))
+	}
+	data, err := c.read(ctx, name, maxMetadata)
+	if data == nil {
+		return nil, err
+	}
+	return data, c.problem("metadata/"+name, checkContent(meta, data))
+}
+
+func (c *Checker) checkSnapshot(ctx context.Context, root *tuf.File[tuf.Root], meta tuf.MetaFile) (*tuf.File[tuf.Snapshot], error) {
+	data, err := c.checkListed(ctx, tuf.RoleSnapshot, meta)
+	if data == nil {
+		return nil, err
+	}
+	name := SlotName(tuf.RoleSnapshot, meta.Version)
+	f := checkFile[tuf.Snapshot](c, name, data, root, tuf.RoleSnapshot)
+	if f != nil && f.Signed.Version != meta.Version {
+		_ = c.problem("metadata/"+name, fmt.Errorf("it says version %d", f.Signed.Version))
+	}
+	return f, nil
+}
+
+// checkRoles walks the tree of delegations, from targets down.
+func (c *Checker) checkRoles(ctx context.Context, root *tuf.File[tuf.Root], snapshot *tuf.File[tuf.Snapshot], stock *stockView) error {
+	w := &roleWalk{checker: c, snapshot: snapshot, stock: stock, seen: map[string]bool{}}
+	return w.visit(ctx, tuf.RoleTargets, tuf.RoleRoot, root.Signed.Roles[tuf.RoleTargets], root.Signed.Keys, nil)
+}
+
+type roleWalk struct {
+	checker  *Checker
+	snapshot *tuf.File[tuf.Snapshot]
+	stock    *stockView
+	seen     map[string]bool
+}
+
+func (w *roleWalk) visit(ctx context.Context, role, parent string, signers tuf.Role, keys map[string]tuf.Key, chain []*tuf.DelegatedRole) error {
+	c := w.checker
+	meta, ok := w.snapshot.Signed.Meta[role+".json"]
+	if w.seen[role] || !ok {
+		if role == tuf.RoleTargets || w.seen[role] {
+			_ = c.problem("metadata", fmt.Errorf("%s is delegated to twice, or not listed in the snapshot", RoleToNotary(role)))
+		}
+		return nil
+	}
+	w.seen[role] = true
+	data, err := c.checkListed(ctx, role, meta)
+	if data == nil {
+		return err
+	}
+	name := "metadata/" + SlotName(role, meta.Version)
+	f, err := parseForm[tuf.Targets](data, c.Collection, maxMetadata)
+	if f == nil {
+		return c.problem(name, err)
+	}
+	c.found.Versions[role] = f.Head().Version
+	_ = c.problems(name, []error{
+		err, f.Verify(role, signers, keys), checkSalt(f, role, signers, keys),
+		checkTargets(&f.Signed), c.expired(f.Head()), sameVersion(f.Head(), meta),
+	})
+	w.stock.roles = append(w.stock.roles, stockRole{role, parent, data})
+	w.collect(name, f, chain)
+	for d := range delegationsOf(&f.Signed) {
+		r := tuf.Role{KeyIDs: d.KeyIDs, Threshold: d.Threshold}
+		if err := w.visit(ctx, d.Name, role, r, f.Signed.Delegations.Keys, append(slices.Clip(chain), d)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func sameVersion(head *tuf.Common, meta tuf.MetaFile) error {
+	if head.Version != meta.Version {
+		return fmt.Errorf("it says version %d", head.Version)
+	}
+	return nil
+}
+
+// collect notes the targets to be looked at.
+func (w *roleWalk) collect(file string, f *tuf.File[tuf.Targets], chain []*tuf.DelegatedRole) {
+	c := w.checker
+	for name, target := range f.Signed.Targets {
+		if i := slices.IndexFunc(chain, func(d *tuf.DelegatedRole) bool { return !Delegates(d, name) }); i >= 0 {
+			_ = c.problem(file, fmt.Errorf("target %q lies outside the paths of %s", name, RoleToNotary(chain[i].Name)))
+		}
+		key := TargetKey(c.Collection, name, target.Hashes["sha256"])
+		c.listed[key], c.names[key] = target, name
+	}
+}
+
+// checkTargets looks at every listed object.
+func (c *Checker) checkTargets(ctx context.Context) error {
+	c.found.Targets = len(c.listed)
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(16)
+	for _, key := range slices.Sorted(maps.Keys(c.listed)) {
+		group.Go(func() error { return c.checkTarget(ctx, key, c.names[key], c.listed[key]) })
+	}
+	return group.Wait()
+}
+
+func (c *Checker) checkTarget(ctx context.Context, key, name string, target tuf.TargetFile) error {
+	file := strings.TrimPrefix(key, c.Collection+"/")
+	info, err := storage.Stat(ctx, c.Source, key)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return c.problem(file, fmt.Errorf("target %q is missing", name))
+	case err != nil:
+		return err
+	}
+	if err := compareObject(info, name, target); err != nil || !c.Deep {
+		return c.problem(file, err)
+	}
+	return c.readTarget(ctx, key, file, target)
+}
+
+func (c *Checker) readTarget(ctx context.Context, key, file string, target tuf.TargetFile) error {
+	obj, err := c.Source.Get(ctx, key)
+	if err != nil {
+		return err
+	}
+	defer obj.Body.Close()
+	digest, err := NewDigest(target.Hashes)
+	if err != nil {
+		return c.problem(file, err)
+	}
+	if _, err := io.Copy(digest, io.LimitReader(obj.Body, target.Length+1)); err != nil {
+		return fmt.Errorf("read %s: %w", key, err)
+	}
+	if digest.Len() != target.Length {
+		return c.problem(file, fmt.Errorf("%d bytes, not %d", digest.Len(), target.Length))
+	}
+	return c.problem(file, digest.Check())
+}
