@@ -8,6 +8,7 @@ import (
 	"hash"
 	"io"
 	"io/fs"
+	"strings"
 )
 
 // CheckKey returns an error wrapping [fs.ErrInvalid] for a key that is not a
@@ -17,6 +18,13 @@ func CheckKey(key string) error {
 		return fmt.Errorf("object key %q: %w", key, fs.ErrInvalid)
 	}
 	return nil
+}
+
+// CanBegin reports whether a [ValidKey] can begin with prefix. A List of any
+// other is empty; servers may not take it for that.
+func CanBegin(prefix string) bool {
+	slash := strings.LastIndexByte(prefix, '/')
+	return slash < 0 || ValidKey(prefix[:slash])
 }
 
 // A BodyReader reads a Put's body once from its start, and stops when the

@@ -20,15 +20,15 @@ import (
 // memory; objects that are written meanwhile may or may not be seen.
 func (s *Store) List(ctx context.Context, prefix string) iter.Seq2[storage.Entry, error] {
 	return func(yield func(storage.Entry, error) bool) {
+		if !storage.CanBegin(prefix) || strings.HasPrefix(prefix, tempDir+"/") {
+			return
+		}
 		root, err := os.OpenRoot(s.path)
 		if err == nil {
 			defer root.Close()
 			l := lister{ctx, root, prefix, yield}
 			dir, _ := path.Split(prefix)
-			if dir = strings.TrimSuffix(dir, "/"); dir != "" && checkKey(ctx, dir) != nil {
-				return // no key begins like this
-			}
-			_, err = l.walk(dir)
+			_, err = l.walk(strings.TrimSuffix(dir, "/"))
 		}
 		if err != nil && !errors.Is(missing(err), fs.ErrNotExist) {
 			yield(storage.Entry{}, fmt.Errorf("list %s: %w", prefix, err))

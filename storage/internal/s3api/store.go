@@ -122,6 +122,9 @@ func (s *store) List(ctx context.Context, prefix string) iter.Seq2[storage.Entry
 			yield(storage.Entry{}, fmt.Errorf("list %s: %w", prefix, err))
 			return
 		}
+		if !storage.CanBegin(prefix) {
+			return
+		}
 		for e, err := range s.api.List(ctx, prefix) {
 			if err != nil {
 				yield(storage.Entry{}, fmt.Errorf("list %s: %w", prefix, s.explain(err, "s3:ListBucket", "")))

@@ -1,0 +1,123 @@
+package minio
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"errors"
+	"io"
+	"iter"
+	"net/http"
+
+	"github.com/minio/minio-go/v7"
+	"publisher/storage"
+	"publisher/storage/internal/s3api"
+)
+
+// checksumHeader carries the SHA-256 of a whole object or part, in base64.
+const checksumHeader = "X-Amz-Checksum-Sha256"
+
+// api makes single requests to one bucket.
+type api struct {
+	*minio.Core
+	bucket string
+}
+
+func (a *api) Get(ctx context.Context, key string) (storage.Object, error) {
+	body, info, _, err := a.Core.GetObject(ctx, a.bucket, key, minio.GetObjectOptions{})
+	if err != nil {
+		return storage.Object{}, err
+	}
+	return storage.Object{Body: body, Size: info.Size, Version: storage.Version(info.ETag), Modified: info.LastModified}, nil
+}
+
+func (a *api) Head(ctx context.Context, key string) (storage.Info, error) {
+	info, err := a.StatObject(ctx, a.bucket, key, minio.StatObjectOptions{Checksum: true})
+	if err != nil {
+		return storage.Info{}, err
+	}
+	return storage.Info{
+		Size:     info.Size,
+		Version:  storage.Version(info.ETag),
+		Modified: info.LastModified,
+		SHA256:   s3api.WholeSHA256(info.ChecksumSHA256, info.ChecksumMode),
+	}, nil
+}
+
+func (a *api) HeadBucket(ctx context.Context) error {
+	ok, err := a.BucketExists(ctx, a.bucket)
+	if err == nil && !ok {
+		err = minio.ErrorResponse{StatusCode: http.StatusNotFound, Code: "NoSuchBucket"}
+	}
+	return err
+}
+
+func (a *api) List(ctx context.Context, prefix string) iter.Seq2[storage.Entry, error] {
+	return func(yield func(storage.Entry, error) bool) {
+		opts := minio.ListObjectsOptions{Prefix: prefix, Recursive: true}
+		for o := range a.ListObjectsIter(ctx, a.bucket, opts) {
+			if !yield(storage.Entry{Key: o.Key, Size: o.Size, Modified: o.LastModified}, o.Err) || o.Err != nil {
+				return
+			}
+		}
+	}
+}
+
+func options(key string) minio.PutObjectOptions {
+	return minio.PutObjectOptions{CacheControl: storage.CacheControl(key), ContentType: storage.ContentType(key)}
+}
+
+func (a *api) Put(ctx context.Context, key string, body io.ReadSeeker, sum s3api.Sum, prev storage.Version) (storage.Version, error) {
+	opts := options(key)
+	opts.UserMetadata = map[string]string{checksumHeader: base64Of(sum)}
+	if prev == storage.Absent {
+		opts.SetMatchETagExcept("*")
+	} else {
+		opts.SetMatchETag(string(prev))
+	}
+	info, err := a.Core.PutObject(ctx, a.bucket, key, body, sum.Size, "", sum.Hex(), opts)
+	return storage.Version(info.ETag), err
+}
+
+func (a *api) Delete(ctx context.Context, key string, _ storage.Version) error {
+	return a.RemoveObject(ctx, a.bucket, key, minio.RemoveObjectOptions{})
+}
+
+func (a *api) StartUpload(ctx context.Context, key string) (string, error) {
+	opts := options(key)
+	opts.UserMetadata = map[string]string{"X-Amz-Checksum-Algorithm": "SHA256"}
+	return a.NewMultipartUpload(ctx, a.bucket, key, opts)
+}
+
+func (a *api) UploadPart(ctx context.Context, key, id string, p s3api.Part, data []byte) (string, error) {
+	part, err := a.PutObjectPart(ctx, a.bucket, key, id, int(p.Number), bytes.NewReader(data), p.Size, minio.PutObjectPartOptions{
+		Sha256Hex:    p.Hex(),
+		CustomHeader: http.Header{checksumHeader: {base64Of(p.Sum)}},
+	})
+	return part.ETag, err
+}
+
+func (a *api) FinishUpload(ctx context.Context, key, id string, parts []s3api.Part) (storage.Version, error) {
+	done := make([]minio.CompletePart, len(parts))
+	for i, p := range parts {
+		done[i] = minio.CompletePart{PartNumber: int(p.Number), ETag: p.ETag, ChecksumSHA256: base64Of(p.Sum)}
+	}
+	opts := minio.PutObjectOptions{}
+	opts.SetMatchETagExcept("*")
+	info, err := a.CompleteMultipartUpload(ctx, a.bucket, key, id, done, opts)
+	return storage.Version(info.ETag), err
+}
+
+func (a *api) AbortUpload(ctx context.Context, key, id string) error {
+	return a.AbortMultipartUpload(ctx, a.bucket, key, id)
+}
+
+func (a *api) Explain(err error) (s3api.Response, bool) {
+	var said minio.ErrorResponse
+	if !errors.As(err, &said) || said.StatusCode == 0 {
+		return s3api.Response{}, false
+	}
+	return s3api.Response{Status: said.StatusCode, Code: said.Code, Message: said.Message}, true
+}
+
+func base64Of(sum s3api.Sum) string { return base64.StdEncoding.EncodeToString(sum.SHA256) }
