@@ -27,16 +27,19 @@ type File[T Content] struct {
 	bytes   []byte         // the file as it is stored
 	text    jsontext.Value // Signed as it stands in bytes
 	payload []byte         // the canonical form of Signed, which the signatures are over
+	unknown jsontext.Value // what stands beside signed and signatures
 }
 
 type envelope struct {
 	Signatures []Signature    `json:"signatures"`
-	Signed     jsontext.Value `json:"signed"`
+	Signed     jsontext.Value `json:"signed,omitempty"`
+	Unknown    jsontext.Value `json:",embed"`
 }
 
 // Parse reads a file of at most max bytes. It passes the strict gate first and
-// fails if the file's _type is not that of T or its version is below 1; it does
-// not look at signatures or expiry.
+// fails if the file's _type is not that of T, its version is below 1, or one key
+// ID has two signatures, of which readers may pick either; it does not verify
+// signatures or look at expiry.
 func Parse[T Content](data []byte, max int64) (*File[T], error) {
 	var f File[T]
 	role, shape := kind(&f.Signed)
@@ -57,12 +60,28 @@ func Parse[T Content](data []byte, max int64) (*File[T], error) {
 	if head.Version < 1 {
 		return nil, fmt.Errorf("version is %d", head.Version)
 	}
+	if id, ok := signedTwice(e.Signatures); ok {
+		return nil, fmt.Errorf("two signatures of key %q", id)
+	}
 	payload, err := Canonical(e.Signed)
 	if err != nil {
 		return nil, err
 	}
-	f.Signatures, f.bytes, f.text, f.payload = e.Signatures, data, e.Signed, payload
+	f.Signatures, f.unknown = e.Signatures, e.Unknown
+	f.bytes, f.text, f.payload = data, e.Signed, payload
 	return &f, nil
+}
+
+// signedTwice returns a key ID that occurs twice.
+func signedTwice(signatures []Signature) (string, bool) {
+	seen := make(map[string]bool, len(signatures))
+	for _, s := range signatures {
+		if seen[s.KeyID] {
+			return s.KeyID, true
+		}
+		seen[s.KeyID] = true
+	}
+	return "", false
 }
 
 // New wraps content that nobody has signed yet. It sets _type and spec_version,
@@ -133,18 +152,13 @@ func (f *File[T]) AddSignature(keyID string, sig []byte) error {
 	slices.SortFunc(f.Signatures, func(a, b Signature) int {
 		return strings.Compare(a.KeyID, b.KeyID)
 	})
-	signatures, err := json.Marshal(f.Signatures)
+	head, err := json.Marshal(envelope{Signatures: f.Signatures, Unknown: f.unknown})
 	if err != nil {
 		return fmt.Errorf("encode signatures: %w", err)
 	}
-	f.bytes = f.join(signatures)
+	// The signed part, however large, has been encoded already.
+	f.bytes = slices.Concat(head[:len(head)-1], []byte(`,"signed":`), f.text, []byte("}"))
 	return nil
-}
-
-// join is the envelope, as json.Marshal would write it if it knew that the
-// signed part, however large, has been encoded already.
-func (f *File[T]) join(signatures []byte) []byte {
-	return slices.Concat([]byte(`{"signatures":`), signatures, []byte(`,"signed":`), f.text, []byte("}"))
 }
 
 // ThresholdError reports that too few distinct keys of a role have signed.
