@@ -1,0 +1,167 @@
+package main
+
+import (
+	"context"
+	"crypto"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"sync"
+
+	"github.com/sigstore/sigstore/pkg/signature"
+
+	"publisher/repo"
+	"publisher/repo/keys"
+	"publisher/repo/tuf"
+)
+
+// keyring signs with the keys of the trust directory. Each is opened when it is
+// first needed, and stays open.
+type keyring struct {
+	app *app
+
+	mu      sync.Mutex
+	signers map[string]signature.Signer // by key ID
+}
+
+func (a *app) keyring() repo.Keyring {
+	return &keyring{app: a, signers: map[string]signature.Signer{}}
+}
+
+// Signer fails with repo.ErrNoKey for a key that the trust directory does not
+// have, with keys.ErrPassphrase for one that could not be opened.
+func (k *keyring) Signer(_ context.Context, role, keyID string) (signature.Signer, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if s, ok := k.signers[keyID]; ok {
+		return s, nil
+	}
+	key, err := k.app.openKey(role, keyID)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrInvalid) {
+		return nil, fmt.Errorf("%s key %s in %s: %w", shownRole(role), short(keyID), k.app.trust.Path(), repo.ErrNoKey)
+	}
+	if err != nil {
+		return nil, err
+	}
+	signer, _, err := keys.NewSigner(key.Signer)
+	if err != nil {
+		return nil, err
+	}
+	k.signers[keyID] = signer
+	return signer, nil
+}
+
+// openKey opens a key of the trust directory. The role is for those whose file
+// tells none.
+func (a *app) openKey(role, keyID string) (keys.Private, error) {
+	data, err := a.trust.Keys().Get(keyID)
+	if err != nil {
+		return keys.Private{}, err
+	}
+	h, err := heldHeader(keyID, data)
+	if err != nil {
+		return keys.Private{}, err
+	}
+	if h.Role == "" {
+		h.Role = role
+	}
+	key, err := a.decodeKey(data, h, keyOf(h.Role, keyID, h.Collection))
+	if err != nil {
+		return keys.Private{}, err
+	}
+	if public, err := key.Public(); err != nil || public.ID() != keyID {
+		return keys.Private{}, keyError("publisher key remove "+short(keyID)+", and import the right one", "the file of key %s holds another key", short(keyID))
+	}
+	return key, a.warnOfKey(keyID, h)
+}
+
+// heldHeader is what the file of a key in the trust directory says of it.
+func heldHeader(keyID string, data []byte) (keys.Header, error) {
+	headers, err := keys.Inspect(data)
+	if err == nil && len(headers) != 1 {
+		err = fmt.Errorf("%d keys in one file", len(headers))
+	}
+	if err != nil {
+		return keys.Header{}, badKey("key "+short(keyID), err)
+	}
+	return headers[0], nil
+}
+
+// decodeKey opens the one private key in data. What it is for stands in h, and
+// name is how people know it.
+func (a *app) decodeKey(data []byte, h keys.Header, name string) (key keys.Private, err error) {
+	open := func(passphrase []byte) error {
+		all, err := keys.Decode(data, func(keys.Header) ([]byte, error) { return passphrase, nil })
+		if err != nil {
+			return badKey(name, err)
+		}
+		key = keys.Private{Signer: all[0].Signer, Role: h.Role, Collection: h.Collection}
+		return nil
+	}
+	if h.Encrypted {
+		return key, a.unlock(h.Role, name, open)
+	}
+	return key, open(nil)
+}
+
+// badKey is an error about the bytes of a key.
+func badKey(name string, err error) error {
+	return keyError("publisher key import FILE brings in another copy", "read %s: %w", name, err)
+}
+
+// warnOfKey warns if more people than the user could sign with the key.
+func (a *app) warnOfKey(keyID string, h keys.Header) error {
+	if !h.Encrypted {
+		a.warnf("key %s is not encrypted: publisher key passwd %[1]s", short(keyID))
+	}
+	insecure, err := a.trust.Keys().Insecure(keyID)
+	if insecure {
+		a.warnf("others can read the file of key %s: chmod 600 %s/private/%[1]s*", short(keyID), a.trust.Path())
+	}
+	return err
+}
+
+// storeKey puts a key into the trust directory and returns its ID. It is
+// encrypted unless the passphrase is empty. A key that is there stays as it is.
+func (a *app) storeKey(signer crypto.Signer, role, collection string, passphrase []byte) (id string, err error) {
+	id, data, err := encodeKey(keys.Private{Signer: signer, Role: role, Collection: collection}, passphrase)
+	if err != nil {
+		return "", err
+	}
+	if err = a.trust.Keys().Add(id, data); errors.Is(err, fs.ErrExist) {
+		err = nil
+	}
+	return id, err
+}
+
+// encodeKey is a file of the trust directory: the private key, and the public
+// one, which tells what it is without the passphrase.
+func encodeKey(key keys.Private, passphrase []byte) (id string, data []byte, err error) {
+	public, err := key.Public()
+	if err != nil {
+		return "", nil, err
+	}
+	key.Role = shownRole(key.Role)
+	if data, err = keys.Encode(key, passphrase); err != nil {
+		return "", nil, err
+	}
+	text, err := publicPEM(public)
+	return public.ID(), append(data, text...), err
+}
+
+// publicPEM is a public key as keys.ParsePublic reads it.
+func publicPEM(key tuf.Key) ([]byte, error) {
+	pub, err := key.Public()
+	if err != nil {
+		return nil, err
+	}
+	der, err := x509.MarshalPKIXPublicKey(pub)
+	if err != nil {
+		return nil, fmt.Errorf("encode public key: %w", err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: publicType, Bytes: der}), nil
+}
+
+const publicType = "PUBLIC KEY"

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"publisher": main})
+}
+
+// TestScripts runs the stories in testdata/script through the real binary. Each
+// starts with an empty trust directory in $PUBLISHER_TRUST_DIR, without
+// passphrases, and has, beside the commands of testscript:
+//
+//	exits N publisher …    the exit code is N; if that is not 0, stderr has one
+//	                       error: line and one hint: line
+//	refuses N publisher …  the same, and no file in $WORK has changed
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup:               setupScript,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits":   exits,
+			"refuses": refuses,
+		},
+	})
+}
+
+// setupScript keeps what the user of the test has out of it.
+func setupScript(env *testscript.Env) error {
+	home := filepath.Join(env.WorkDir, "home")
+	env.Setenv("HOME", home)
+	env.Setenv("USERPROFILE", home)
+	env.Setenv("PUBLISHER_TRUST_DIR", filepath.Join(env.WorkDir, "trust"))
+	env.Setenv("NO_COLOR", "1")
+	return os.Mkdir(home, 0o700)
+}
+
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits N program [args...]")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	got := 0
+	if exit := new(exec.ExitError); errors.As(err, &exit) {
+		got = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+	if got != 0 {
+		checkErrorLines(ts)
+	}
+}
+
+// checkErrorLines fails if an error was not told as it should be: one line says
+// what is wrong, one what to do.
+func checkErrorLines(ts *testscript.TestScript) {
+	counts := map[string]int{}
+	for line := range strings.Lines(ts.ReadFile("stderr")) {
+		label, _, _ := strings.Cut(line, " ")
+		counts[label]++
+	}
+	if counts["error:"] != 1 || counts["hint:"] != 1 || counts["panic:"] != 0 {
+		ts.Fatalf("want one error: line and one hint: line, have:\n%s", ts.ReadFile("stderr"))
+	}
+}
+
+func refuses(ts *testscript.TestScript, neg bool, args []string) {
+	before := workFiles(ts)
+	exits(ts, neg, args)
+	if diff := cmp.Diff(before, workFiles(ts)); diff != "" {
+		ts.Fatalf("the files changed:\n%s", diff)
+	}
+}
+
+// workFiles is the content of every file below $WORK. Empty files and
+// directories, such as locks, do not count.
+func workFiles(ts *testscript.TestScript) map[string]string {
+	files := map[string]string{}
+	err := filepath.WalkDir(ts.Getenv("WORK"), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		if len(data) > 0 {
+			files[path] = string(data)
+		}
+		return err
+	})
+	ts.Check(err)
+	return files
+}
