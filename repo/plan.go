@@ -37,12 +37,12 @@ type RolePlan struct {
 // Empty reports that there is nothing to publish.
 func (p *Plan) Empty() bool { return len(p.Roles) == 0 }
 
-// apply works out what changes do to base. The error is a *ChangeError naming
+// Plan works out what publishing changes on top of v would do. The error is a *ChangeError naming
 // the first change that cannot be applied.
-func apply(ctx context.Context, base *View, changes []Change) (*Plan, error) {
-	p := &Plan{First: !base.Published(), base: base, content: map[string]*tuf.Targets{}}
+func (v *View) Plan(ctx context.Context, changes []Change) (*Plan, error) {
+	p := &Plan{First: !v.Published(), base: v, content: map[string]*tuf.Targets{}}
 	if p.First {
-		p.content[tuf.RoleTargets] = firstTargets(base.loader.Collection)
+		p.content[tuf.RoleTargets] = firstTargets(v.loader.Collection)
 	}
 	adds := map[[2]string]Change{}
 	for _, c := range changes {
@@ -237,4 +237,12 @@ func (p *Plan) collectUploads(adds map[[2]string]Change) {
 		}
 	}
 	slices.SortFunc(p.uploads, func(a, b Change) int { return strings.Compare(a.Name, b.Name) })
+}
+
+// Targets is how many targets a role would have, 0 if it does not change.
+func (p *Plan) Targets(role string) int {
+	if t := p.content[role]; t != nil {
+		return len(t.Targets)
+	}
+	return 0
 }

@@ -103,7 +103,7 @@ func (p *Publisher) Plan(ctx context.Context, changes []Change) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	return apply(ctx, base, changes)
+	return base.Plan(ctx, changes)
 }
 
 // sign turns the plan into a submission.

@@ -95,12 +95,17 @@ func TestEncode(t *testing.T) {
 				if publicID(t, got) != publicID(t, p) || got.Role != p.Role || got.Collection != p.Collection {
 					t.Errorf("Decode = %+v, want %+v", got, p)
 				}
-				if passphrase != "" {
-					wantWrongPassphrase(t, data)
-				}
 			})
 		}
 	}
+}
+
+func TestEncodeWrongPassphrase(t *testing.T) {
+	data, err := keys.Encode(keys.Private{Signer: mustGenerate(t, keys.Ed25519)}, []byte(pass))
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantWrongPassphrase(t, data)
 }
 
 // TestEncodeHeader keeps a role or collection from adding lines to the file.

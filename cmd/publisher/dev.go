@@ -1,0 +1,227 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"publisher/internal/devca"
+	"publisher/internal/serve"
+	"publisher/storage/dir"
+)
+
+type devOptions struct {
+	dir    string
+	listen string
+	http   bool
+}
+
+func newDev(a *app) *cobra.Command {
+	var o devOptions
+	cmd := &cobra.Command{
+		Use:   "dev",
+		Short: "Serve a directory store over HTTPS, for development",
+		Long: `Serve the collections of a directory store on this machine, as a CDN in front of
+a bucket would, until interrupted. Publishing into the store goes on meanwhile.
+
+It prints the URL, the store, and the certificate of a CA made for this machine,
+which vouches for localhost, 127.0.0.1 and ::1 and nothing else.`,
+		Example: "  publisher dev\n  publisher dev --dir ./public --listen 127.0.0.1:0 --json",
+		GroupID: groupRead,
+		Args:    exactly(0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.dev(cmd.Context(), o)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.dir, "dir", "", "`directory` of the store (default dev in the trust directory)")
+	f.StringVar(&o.listen, "listen", "127.0.0.1:4443", "`address` to listen on; port 0 picks a free one")
+	f.BoolVar(&o.http, "http", false, "plain HTTP, on a loopback address only")
+	return cmd
+}
+
+func (a *app) dev(ctx context.Context, o devOptions) error {
+	if o.dir == "" {
+		o.dir = filepath.Join(a.trust.Path(), "dev")
+	}
+	path, err := filepath.Abs(o.dir)
+	if err != nil {
+		return err
+	}
+	if inside(path, a.trust.Path()) {
+		return usage("--dir DIR, a directory of its own", "%s holds the trust directory: its private keys would be served", path)
+	}
+	store, err := dir.Open(path)
+	if err != nil {
+		return err
+	}
+	listener, err := a.listen(o)
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
+	served := describeServed(listener.Addr(), path)
+	if !o.http {
+		if listener, err = a.secure(listener, served); err != nil {
+			return err
+		}
+	}
+	if err := a.result(served, served.print); err != nil {
+		return err
+	}
+	return serveUntil(ctx, listener, a.logged(serve.Handler(store)))
+}
+
+// inside reports whether path is dir or lies below it.
+func inside(dir, path string) bool {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return false
+	}
+	rel, err := filepath.Rel(dir, path)
+	return err == nil && filepath.IsLocal(rel)
+}
+
+func (a *app) listen(o devOptions) (net.Listener, error) {
+	const hint = "--listen 127.0.0.1:4443"
+	address, err := net.ResolveTCPAddr("tcp", o.listen)
+	if err != nil {
+		return nil, usage(hint, "--listen %q is not an address: %w", o.listen, err)
+	}
+	if !address.IP.IsLoopback() {
+		if o.http {
+			return nil, usage(hint, "--http goes with a loopback address, not --listen %s: anybody on the way could read and change it", o.listen)
+		}
+		a.warnf("%s can be reached from other machines, which will not accept its certificate", o.listen)
+	}
+	listener, err := net.ListenTCP("tcp", address)
+	return listener, hinted(err, "--listen 127.0.0.1:0 takes a free port")
+}
+
+// secure is listener with TLS, noted in served.
+func (a *app) secure(listener net.Listener, served *served) (net.Listener, error) {
+	dir, err := filepath.Abs(filepath.Join(a.trust.Path(), "dev-ca"))
+	if err != nil {
+		return nil, err
+	}
+	cert, err := devca.Load(dir, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	served.URL = "https" + strings.TrimPrefix(served.URL, "http")
+	served.CA = filepath.Join(dir, devca.RootFile)
+	return tls.NewListener(listener, &tls.Config{
+		Certificates: []tls.Certificate{cert},
+		NextProtos:   []string{"h2", "http/1.1"},
+	}), nil
+}
+
+// served is what is told about a server.
+type served struct {
+	URL   string `json:"url"`
+	Store string `json:"store"`
+	CA    string `json:"tlscacert,omitempty"`
+}
+
+func describeServed(address net.Addr, path string) *served {
+	store := url.URL{Scheme: "file", Path: filepath.ToSlash(path)}
+	if runtime.GOOS == "windows" {
+		store.Path = "/" + store.Path
+	}
+	return &served{URL: "http://" + address.String(), Store: store.String()}
+}
+
+func (s *served) print(w io.Writer) error {
+	read := "--url " + s.URL
+	if s.CA != "" {
+		read += " --tlscacert " + quoted(s.CA)
+	}
+	_, err := fmt.Fprintf(w, `URL    %s
+store  %s
+CA     %s
+
+try, from another terminal:
+  publisher init example.com/demo --store %s
+  publisher add example.com/demo hello.txt FILE
+  publisher publish example.com/demo
+  publisher download example.com/demo hello.txt %s
+`, s.URL, s.Store, s.CA, quoted(s.Store), read)
+	return err
+}
+
+// quoted is s as a word of a shell's command.
+func quoted(s string) string {
+	if !strings.ContainsAny(s, " \t\n'\"$`\\&|;<>()*?[]#~!{}") {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
+// serveUntil serves until ctx ends, which is no error, and then lets running
+// requests come to their end for a moment.
+func serveUntil(ctx context.Context, listener net.Listener, h http.Handler) error {
+	server := &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		ErrorLog:          log.New(io.Discard, "", 0), // clients that hang up are no news
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(listener) }()
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serve %s: %w", listener.Addr(), err)
+	case <-ctx.Done():
+	}
+	patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
+	defer cancel()
+	if err := server.Shutdown(patience); !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return server.Close()
+}
+
+// logged tells of every request, with --verbose.
+func (a *app) logged(h http.Handler) http.Handler {
+	if !a.flags.verbose {
+		return h
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		answer := &answer{ResponseWriter: w, status: http.StatusOK}
+		started := time.Now()
+		defer func() {
+			a.debugf("%s %s %d %d %v", r.Method, r.URL.EscapedPath(), answer.status, answer.bytes, time.Since(started).Round(time.Millisecond))
+		}()
+		h.ServeHTTP(answer, r)
+	})
+}
+
+// answer remembers what was answered.
+type answer struct {
+	http.ResponseWriter
+	status int
+	bytes  int64
+}
+
+func (a *answer) WriteHeader(status int) {
+	a.status = status
+	a.ResponseWriter.WriteHeader(status)
+}
+
+func (a *answer) Write(p []byte) (int, error) {
+	n, err := a.ResponseWriter.Write(p)
+	a.bytes += int64(n)
+	return n, err
+}

@@ -1,0 +1,163 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"publisher/repo"
+	"publisher/repo/keys"
+	"publisher/storage"
+)
+
+// The exit codes. Scripts rely on them: they never change their meaning.
+const (
+	exitOK           = 0
+	exitFailed       = 1
+	exitUsage        = 2
+	exitVerification = 3
+	exitPermission   = 4
+	exitNotFound     = 5
+	exitConflict     = 6
+	exitExpiring     = 7
+	exitKey          = 8
+	exitThreshold    = 9
+	exitInterrupted  = 130
+)
+
+const exitCodesHelp = `Exit codes:
+  0    ok
+  1    failed
+  2    wrong usage
+  3    verification failed
+  4    permission denied
+  5    not found, or not initialized
+  6    conflict
+  7    expiring (status --fail-within)
+  8    key or passphrase
+  9    threshold not met
+  130  interrupted`
+
+var errInterrupted = errors.New("interrupted")
+
+// A cliError is an error with what the command line adds to it: what to type
+// next, and an exit code other than the one that follows from the error.
+type cliError struct {
+	err  error
+	hint string
+	code int // 0: by the error
+}
+
+func (e *cliError) Error() string { return e.err.Error() }
+func (e *cliError) Unwrap() error { return e.err }
+
+// hinted adds what to type next.
+func hinted(err error, hint string, args ...any) error {
+	if err == nil {
+		return nil
+	}
+	return &cliError{err: err, hint: fmt.Sprintf(hint, args...)}
+}
+
+// usage is an error in the way the program was called.
+func usage(hint, format string, args ...any) error {
+	return &cliError{err: fmt.Errorf(format, args...), hint: hint, code: exitUsage}
+}
+
+// usageOf is an error in the way that cmd was called.
+func usageOf(cmd *cobra.Command, err error) error {
+	return &cliError{err: err, hint: cmd.CommandPath() + " --help", code: exitUsage}
+}
+
+// report tells the user about err, on stderr, and returns the exit code: one
+// line says what is wrong and one what to do.
+func (a *app) report(err error) int {
+	if err == nil {
+		return exitOK
+	}
+	code, hint := diagnose(err)
+	a.errorf("%s", oneLine(err.Error()))
+	if hint != "" {
+		a.hintf("%s", hint)
+	}
+	return code
+}
+
+// diagnose finds the exit code and the hint of an error.
+func diagnose(err error) (code int, hint string) {
+	for _, d := range diagnoses {
+		if d.is(err) {
+			code, hint = d.code, d.hint
+			break
+		}
+	}
+	var c *cliError
+	if errors.As(err, &c) {
+		if c.code != 0 {
+			code = c.code
+		}
+		if c.hint != "" {
+			hint = c.hint
+		}
+	}
+	if code == 0 {
+		code = exitFailed
+	}
+	if hint == "" {
+		hint = "publisher --help"
+	}
+	return code, hint
+}
+
+// diagnoses is looked through in order: a VerifyError about a missing file is
+// about verification.
+var diagnoses = []struct {
+	is   func(error) bool
+	code int
+	hint string
+}{
+	{is(errInterrupted), exitInterrupted, "run the same command again: it goes on where it stopped"},
+	{is(context.Canceled), exitInterrupted, "run the same command again: it goes on where it stopped"},
+	{isUnknownCommand, exitUsage, "publisher --help"},
+	{as[*repo.ExpiredError], exitVerification, "ask its publisher to run: publisher refresh COLLECTION (timestamp, snapshot) or publisher publish COLLECTION (other roles)"},
+	{as[*repo.VerifyError], exitVerification, "do not use what you have; publisher check COLLECTION lists everything that is wrong"},
+	{as[*repo.ThresholdError], exitThreshold, "publisher key import FILE --role ROLE brings in a missing key"},
+	{is(keys.ErrPassphrase), exitKey, "set PUBLISHER_<ROLE>_PASSPHRASE, or use --passphrase-file FILE"},
+	{is(repo.ErrNoKey), exitKey, "publisher key list shows the keys at hand; publisher key import FILE brings one in"},
+	{is(repo.ErrPublished), exitConflict, "publisher trust add COLLECTION --root FILE to use the one that is there, or choose another name"},
+	{is(repo.ErrFileChanged), exitFailed, "stage it again with publisher add"},
+	{is(repo.ErrCollectionName), exitUsage, "use a name such as example.com/scripts"},
+	{is(storage.ErrConflict), exitConflict, "run the same command again"},
+	{is(fs.ErrPermission), exitPermission, "check the permissions of the credentials or of the file"},
+	{is(repo.ErrNotPublished), exitNotFound, "publisher publish COLLECTION publishes it for the first time"},
+	{is(repo.ErrNoTarget), exitNotFound, "publisher list COLLECTION shows what is there"},
+	{is(repo.ErrNoRole), exitNotFound, "publisher list COLLECTION shows what is there"},
+	{is(fs.ErrNotExist), exitNotFound, "check the name"},
+	{is(fs.ErrExist), exitConflict, "choose another name"},
+	{is(syscall.ENOSPC), exitFailed, "make room on the disk and run the same command again: nothing is lost"},
+	{is(context.DeadlineExceeded), exitFailed, "check that the store can be reached, and run the same command again"},
+}
+
+func is(target error) func(error) bool {
+	return func(err error) bool { return errors.Is(err, target) }
+}
+
+func as[T error](err error) bool {
+	var target T
+	return errors.As(err, &target)
+}
+
+// isUnknownCommand: cobra has no type for it.
+func isUnknownCommand(err error) bool {
+	return strings.HasPrefix(err.Error(), "unknown command ")
+}
+
+// oneLine keeps an error to the one line that is promised.
+func oneLine(s string) string {
+	return strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
+}

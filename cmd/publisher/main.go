@@ -1,0 +1,37 @@
+// Command publisher publishes collections of files that nobody can tamper with:
+// it signs metadata of The Update Framework and uploads it to any object store,
+// where any TUF client reads it.
+//
+// This package is the only place that knows flags, the environment, the
+// terminal and every storage driver. Each verb has a file of its own.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// A second signal ends the program at once: what it would interrupt then
+	// is safe to interrupt, as a crash is.
+	context.AfterFunc(ctx, stop)
+	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// run is main with everything that tests replace. It returns the exit code.
+func run(ctx context.Context, args []string, stdin, stdout, stderr *os.File) int {
+	a := newApp(stdin, stdout, stderr)
+	cmd := newRoot(a)
+	cmd.SetArgs(args)
+	cmd.SetIn(stdin)
+	cmd.SetOut(stdout)
+	cmd.SetErr(stderr)
+	err := cmd.ExecuteContext(ctx)
+	if ctx.Err() != nil && err != nil {
+		err = errInterrupted
+	}
+	return a.report(err)
+}

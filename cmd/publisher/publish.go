@@ -1,0 +1,271 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"publisher/repo"
+	"publisher/repo/tuf"
+	"publisher/storage"
+	"publisher/trust"
+)
+
+func newPublish(a *app) *cobra.Command {
+	var dryRun bool
+	cmd := &cobra.Command{
+		Use:     "publish COLLECTION",
+		Short:   "Publish what is staged",
+		GroupID: groupPublish,
+		Long: `Publish what is staged: apply it to the newest version, sign, upload, commit.
+
+If others publish at the same time, the changes are applied to their version and
+signed again. Whatever interrupts it, the collection is at the old version or at
+the new one; run it again and it goes on.`,
+		Example: `  publisher publish example.com/scripts --dry-run
+  publisher publish example.com/scripts`,
+		Args: exactly(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, _, err := a.known(args[0])
+			if err != nil {
+				return err
+			}
+			if dryRun {
+				return a.dryRun(cmd.Context(), c)
+			}
+			return a.publish(cmd.Context(), c)
+		},
+	}
+	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "show what would be published, and change nothing")
+	return cmd
+}
+
+// publish publishes everything that is staged.
+func (a *app) publish(ctx context.Context, c *trust.Collection) error {
+	unlock, err := c.Lock(ctx, a.waiting)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	changes, err := c.Changelist().List()
+	if err != nil {
+		return hinted(err, "publisher reset %s --all takes back everything that is staged", c.Name())
+	}
+	p, err := a.publisher(ctx, c)
+	if err != nil {
+		return err
+	}
+	advance, finish := a.progress("uploading", uploadSize(changes))
+	p.Uploading = advance
+	done, err := p.Publish(ctx, changes)
+	finish()
+	if err != nil {
+		return a.explain(c, err)
+	}
+	// Published. If this fails, the next publish finds nothing left to do.
+	if err := c.Changelist().Remove(changeIDs(changes)...); err != nil {
+		return err
+	}
+	a.warnPlan(done.Plan)
+	return a.result(newPublished(c, done), func(w io.Writer) error { return printPublished(w, c, done) })
+}
+
+// publisher is set up for a collection whose keys are all at hand.
+func (a *app) publisher(ctx context.Context, c *trust.Collection) (*repo.Publisher, error) {
+	committer, err := a.committer(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	return &repo.Publisher{
+		Store: committer.Store, Collection: c.Name(), Cache: committer.Cache,
+		Keys: committer.Keys, Now: a.now, Commit: committer.Commit, Open: openSource,
+	}, nil
+}
+
+func (a *app) committer(ctx context.Context, c *trust.Collection) (*repo.Committer, error) {
+	store, err := a.publicStore(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	return &repo.Committer{
+		Store: repo.Acknowledged(store), Collection: c.Name(), Cache: c.Cache(), Keys: a.keyring(), Now: a.now,
+	}, nil
+}
+
+// publicStore opens the store that a collection is published to.
+func (a *app) publicStore(ctx context.Context, c *trust.Collection) (storage.Store, error) {
+	s, err := c.Settings()
+	if err != nil {
+		return nil, err
+	}
+	if a.flags.store != "" {
+		s.Store = a.flags.store
+	}
+	if s.Store == "" {
+		return nil, &cliError{err: fmt.Errorf("no store is known for %s", c.Name()), hint: storeHint, code: exitNotFound}
+	}
+	return openStore(ctx, s.Store)
+}
+
+func uploadSize(changes []repo.Change) int64 {
+	var n int64
+	for _, c := range changes {
+		if c.Source != "" {
+			n += c.Target.Length
+		}
+	}
+	return n
+}
+
+func changeIDs(changes []repo.Change) []string {
+	ids := make([]string, len(changes))
+	for i, c := range changes {
+		ids[i] = c.ID
+	}
+	return ids
+}
+
+// explain adds what to do to the errors of a publish that need the collection's
+// name.
+func (a *app) explain(c *trust.Collection, err error) error {
+	var change *repo.ChangeError
+	if errors.As(err, &change) {
+		var told *cliError
+		if errors.As(change.Err, &told) {
+			return err
+		}
+		if errors.Is(err, repo.ErrFileChanged) {
+			return hinted(err, "publisher add %s %s %s", c.Name(), change.Change.Name, change.Change.Source)
+		}
+		return hinted(err, "publisher status %s, then publisher reset %s -n NUMBER", c.Name(), c.Name())
+	}
+	return err
+}
+
+func (a *app) dryRun(ctx context.Context, c *trust.Collection) error {
+	changes, err := c.Changelist().List()
+	if err != nil {
+		return hinted(err, "publisher reset %s --all takes back everything that is staged", c.Name())
+	}
+	plan, err := a.plan(ctx, c, changes)
+	if err != nil {
+		return a.explain(c, err)
+	}
+	a.warnPlan(plan)
+	return a.result(newPublished(c, &repo.Published{Plan: plan}), func(w io.Writer) error {
+		return printPlan(w, plan)
+	})
+}
+
+// plan works out what a publish would do; it needs no keys.
+func (a *app) plan(ctx context.Context, c *trust.Collection, changes []repo.Change) (*repo.Plan, error) {
+	store, err := a.publicStore(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	p := &repo.Publisher{Store: store, Collection: c.Name(), Cache: c.Cache(), Now: a.now}
+	return p.Plan(ctx, changes)
+}
+
+// published is the result of publish, and of its dry run.
+type published struct {
+	Collection string           `json:"collection"`
+	Published  bool             `json:"published"`
+	Roles      []repo.RolePlan  `json:"roles"`
+	Skipped    []string         `json:"skipped,omitempty"`
+	Versions   map[string]int64 `json:"versions,omitempty"`
+	Submission string           `json:"submission,omitempty"`
+}
+
+func newPublished(c *trust.Collection, done *repo.Published) published {
+	p := published{Collection: c.Name(), Roles: done.Plan.Roles}
+	for _, skipped := range done.Plan.Skipped {
+		p.Skipped = append(p.Skipped, skipped.Name)
+	}
+	if r := done.Receipt; r != nil {
+		p.Published, p.Versions, p.Submission = true, r.Versions, r.Submission
+	}
+	return p
+}
+
+func printPublished(w io.Writer, c *trust.Collection, done *repo.Published) error {
+	if done.Receipt == nil {
+		_, err := fmt.Fprintf(w, "nothing to publish: %s has everything that is staged\n", c.Name())
+		return err
+	}
+	var parts []string
+	for _, role := range slices.Sorted(maps.Keys(done.Receipt.Versions)) {
+		parts = append(parts, fmt.Sprintf("%s %d", repo.RoleToNotary(role), done.Receipt.Versions[role]))
+	}
+	if _, err := fmt.Fprintf(w, "published %s: %s\n", c.Name(), strings.Join(parts, ", ")); err != nil {
+		return err
+	}
+	return printRoles(w, done.Plan.Roles)
+}
+
+func printPlan(w io.Writer, plan *repo.Plan) error {
+	if plan.Empty() {
+		_, err := fmt.Fprintln(w, "nothing to publish")
+		return err
+	}
+	if plan.First {
+		if _, err := fmt.Fprintln(w, "first publication: root 1"); err != nil {
+			return err
+		}
+	}
+	if err := printRoles(w, plan.Roles); err != nil {
+		return err
+	}
+	for _, role := range plan.Roles {
+		for _, list := range []struct {
+			sign  string
+			names []string
+		}{{"+", role.Added}, {"~", role.Changed}, {"-", role.Removed}} {
+			for _, name := range list.names {
+				if _, err := fmt.Fprintf(w, "  %s %s\n", list.sign, name); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func printRoles(w io.Writer, roles []repo.RolePlan) error {
+	for _, r := range roles {
+		_, err := fmt.Fprintf(w, "%s from version %d: %d added, %d changed, %d removed\n",
+			repo.RoleToNotary(r.Role), r.From, len(r.Added), len(r.Changed), len(r.Removed))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// manyTargets is how many targets in one role every client reads at once.
+const manyTargets = 1000
+
+// warnPlan tells what works, and may not be meant.
+func (a *app) warnPlan(plan *repo.Plan) {
+	for _, c := range plan.Skipped {
+		a.warnf("%s was not there to be removed", c.Name)
+	}
+	if n := plan.Targets(tuf.RoleTargets); n > manyTargets {
+		a.warnf("targets has %d targets: clients built on tuf-js need %s for more than %d; put new ones into collections of their own", n, jsTime(n), manyTargets)
+	}
+}
+
+// jsTime is how long tuf-js takes to read a role, roughly: it is quadratic.
+func jsTime(targets int) string {
+	seconds := 0.3 * float64(targets) * float64(targets) / (manyTargets * manyTargets)
+	if seconds < 60 {
+		return fmt.Sprintf("about %.0f seconds", max(1, seconds))
+	}
+	return fmt.Sprintf("about %.0f minutes", seconds/60)
+}

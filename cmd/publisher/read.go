@@ -1,0 +1,97 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"unicode"
+
+	"publisher/repo"
+	"publisher/storage"
+	"publisher/storage/web"
+	"publisher/trust"
+)
+
+// source opens what a collection is read from. What this command was given goes
+// before what the trust directory remembers, and a URL before a store: --url,
+// --store, the URL of s, the store of s.
+func (a *app) source(ctx context.Context, s trust.Settings) (storage.Getter, error) {
+	url, store := a.flags.url, a.flags.store
+	if url == "" && store == "" {
+		url, store = s.URL, s.Store
+	}
+	switch {
+	case url != "":
+		config, err := a.tlsConfig(s)
+		if err != nil {
+			return nil, err
+		}
+		return web.Open(url, config)
+	case store != "":
+		return openStore(ctx, store)
+	}
+	return nil, &cliError{
+		err:  fmt.Errorf("it is not known where to read the collection from"),
+		hint: "add --url https://HOST, or --store URL",
+		code: exitNotFound,
+	}
+}
+
+// tlsConfig is for reading over HTTPS: the CAs of --tlscacert or of the
+// settings and no others, else those of the system.
+func (a *app) tlsConfig(s trust.Settings) (*tls.Config, error) {
+	file := a.flags.tlsCACert
+	if file == "" {
+		file = s.TLSCACert
+	}
+	if file == "" {
+		return &tls.Config{}, nil
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("read CA certificates: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(data) {
+		return nil, usage("--tlscacert FILE, with certificates in PEM form", "no certificate in %s", file)
+	}
+	return &tls.Config{RootCAs: pool}, nil
+}
+
+// view is a published collection, verified from the trusted root down to its
+// snapshot and no older than what was seen before.
+func (a *app) view(ctx context.Context, name string) (*repo.View, error) {
+	v, _, err := a.read(ctx, name)
+	return v, err
+}
+
+// read is view, and where the targets are read from.
+func (a *app) read(ctx context.Context, name string) (*repo.View, storage.Getter, error) {
+	c, settings, err := a.known(name)
+	if err != nil {
+		return nil, nil, err
+	}
+	source, err := a.source(ctx, settings)
+	if err != nil {
+		return nil, nil, err
+	}
+	l := &repo.Loader{Source: source, Collection: name, Cache: c.Cache(), Now: a.now()}
+	v, err := l.Load(ctx)
+	if err == nil && !v.Published() {
+		err = fmt.Errorf("%s: %w", name, repo.ErrNotPublished)
+	}
+	return v, source, err
+}
+
+// printable is s as it can be shown on a terminal: metadata of other makers may
+// name targets with anything, escape sequences too.
+func printable(s string) string {
+	if strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return strconv.Quote(s)
+	}
+	return s
+}

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"publisher/repo/tuf"
+)
+
+type refreshOptions struct {
+	all   bool
+	force bool
+}
+
+func newRefresh(a *app) *cobra.Command {
+	var o refreshOptions
+	cmd := &cobra.Command{
+		Use:     "refresh COLLECTION | --all",
+		Short:   "Sign snapshot and timestamp again before they expire",
+		GroupID: groupKeep,
+		Long: `Sign snapshot and timestamp again, each when less than half of its life is left.
+It also works when they have expired. Run it from cron, at least four times
+within the timestamp's life; when nothing is due it costs one read.`,
+		Example: `  publisher refresh example.com/scripts
+  publisher refresh --all --no-input --passphrase-file /etc/publisher/passphrase`,
+		Args: between(0, 1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if o.all == (len(args) == 1) {
+				return usage("publisher refresh COLLECTION, or publisher refresh --all", "either a collection or --all is needed")
+			}
+			return runRefresh(cmd.Context(), a, args, o)
+		},
+	}
+	cmd.Flags().BoolVar(&o.all, "all", false, "every collection of the trust directory that has a store")
+	cmd.Flags().BoolVar(&o.force, "force", false, "also when nothing is due")
+	return cmd
+}
+
+// refreshed is what became of one collection.
+type refreshed struct {
+	Collection string           `json:"collection"`
+	Refreshed  bool             `json:"refreshed"`
+	Versions   map[string]int64 `json:"versions,omitempty"`
+	Error      string           `json:"error,omitempty"`
+}
+
+// runRefresh refreshes every collection that it can: one that fails does not
+// keep the others from being renewed.
+func runRefresh(ctx context.Context, a *app, names []string, o refreshOptions) error {
+	if o.all {
+		var err error
+		if names, err = a.ownCollections(); err != nil {
+			return err
+		}
+	}
+	results, failed := []refreshed{}, []error{}
+	for _, name := range names {
+		r, err := a.refresh(ctx, name, o.force)
+		if err != nil {
+			r.Error = oneLine(err.Error())
+			failed = append(failed, fmt.Errorf("%s: %w", name, err))
+		}
+		results = append(results, r)
+	}
+	if err := a.result(results, func(w io.Writer) error { return printRefreshed(w, results) }); err != nil {
+		return err
+	}
+	return errors.Join(failed...)
+}
+
+// ownCollections is those of the trust directory that are published from here.
+func (a *app) ownCollections() ([]string, error) {
+	all, err := a.trust.Collections()
+	if err != nil {
+		return nil, err
+	}
+	var own []string
+	for _, name := range all {
+		_, s, err := a.known(name)
+		if err != nil {
+			return nil, err
+		}
+		if s.Store != "" || a.flags.store != "" {
+			own = append(own, name)
+		}
+	}
+	if len(own) == 0 {
+		return nil, &cliError{err: fmt.Errorf("no collection in %s has a store", a.trust.Path()), hint: "publisher init COLLECTION --store URL", code: exitNotFound}
+	}
+	return own, nil
+}
+
+func (a *app) refresh(ctx context.Context, name string, force bool) (refreshed, error) {
+	r := refreshed{Collection: name}
+	c, _, err := a.known(name)
+	if err != nil {
+		return r, err
+	}
+	unlock, err := c.Lock(ctx, a.waiting)
+	if err != nil {
+		return r, err
+	}
+	defer unlock()
+	committer, err := a.committer(ctx, c)
+	if err != nil {
+		return r, err
+	}
+	receipt, err := committer.Refresh(ctx, force)
+	if err != nil {
+		return r, err
+	}
+	if receipt != nil {
+		r.Refreshed, r.Versions = true, receipt.Versions
+	}
+	return r, nil
+}
+
+func printRefreshed(w io.Writer, results []refreshed) error {
+	for _, r := range results {
+		text := "nothing due"
+		switch {
+		case r.Error != "":
+			text = "failed"
+		case r.Refreshed:
+			text = fmt.Sprintf("snapshot %d, timestamp %d", r.Versions[tuf.RoleSnapshot], r.Versions[tuf.RoleTimestamp])
+		}
+		if _, err := fmt.Fprintf(w, "%s: %s\n", r.Collection, text); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"publisher/trust"
+)
+
+func newReset(a *app) *cobra.Command {
+	var numbers []int
+	var all bool
+	cmd := &cobra.Command{
+		Use:     "reset COLLECTION (-n NUMBER,… | --all)",
+		Short:   "Take staged changes back",
+		GroupID: groupPublish,
+		Example: `  publisher status example.com/scripts
+  publisher reset example.com/scripts -n 0,2`,
+		Args: exactly(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			if all == (len(numbers) > 0) {
+				return usage("publisher reset COLLECTION -n 0,1 or --all", "either -n or --all is needed")
+			}
+			c, _, err := a.known(args[0])
+			if err != nil {
+				return err
+			}
+			return runReset(a, c, numbers, all)
+		},
+	}
+	cmd.Flags().IntSliceVarP(&numbers, "number", "n", nil, "the `numbers` of the changes, as status shows them")
+	cmd.Flags().BoolVar(&all, "all", false, "all staged changes")
+	return cmd
+}
+
+func runReset(a *app, c *trust.Collection, numbers []int, all bool) error {
+	list := c.Changelist()
+	if all {
+		if err := list.Clear(); err != nil {
+			return err
+		}
+		return a.resetResult(c.Name(), "all")
+	}
+	changes, err := list.List()
+	if err != nil {
+		return hinted(err, "publisher reset %s --all", c.Name())
+	}
+	var ids []string
+	for _, n := range numbers {
+		if n < 0 || n >= len(changes) {
+			return &cliError{
+				err:  fmt.Errorf("there is no staged change %d, only %d changes", n, len(changes)),
+				hint: "publisher status " + c.Name(),
+				code: exitNotFound,
+			}
+		}
+		ids = append(ids, changes[n].ID)
+	}
+	if err := list.Remove(ids...); err != nil {
+		return err
+	}
+	return a.resetResult(c.Name(), fmt.Sprint(len(ids)))
+}
+
+func (a *app) resetResult(name, count string) error {
+	v := map[string]string{"collection": name, "reset": count}
+	return a.result(v, func(w io.Writer) error {
+		_, err := fmt.Fprintf(w, "took back %s staged changes of %s\n", count, name)
+		return err
+	})
+}

@@ -1,0 +1,215 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"publisher/repo"
+	"publisher/repo/strict"
+	"publisher/repo/tuf"
+	"publisher/trust"
+)
+
+// This file is what the verbs that stage changes have in common.
+
+// maxCustom is the most custom data of a target, in bytes.
+const maxCustom = 64 << 10
+
+// stageOptions is the flags of every verb that stages changes.
+type stageOptions struct {
+	publish bool
+}
+
+func (o *stageOptions) add(f *pflag.FlagSet) {
+	f.BoolVarP(&o.publish, "publish", "p", false, "publish everything that is staged, at once")
+}
+
+// customOptions is data to go with a target.
+type customOptions struct {
+	file string
+	data string
+}
+
+func (o *customOptions) add(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&o.file, "custom", "", "`file` with JSON to go with the target")
+	cmd.Flags().StringVar(&o.data, "custom-data", "", "`JSON` to go with the target")
+	cmd.MarkFlagsMutuallyExclusive("custom", "custom-data")
+}
+
+// value reads and checks the custom data, nil for none.
+func (o *customOptions) value(a *app) (jsontext.Value, error) {
+	switch {
+	case o.file != "":
+		data, err := a.readAtMost(o.file, maxCustom)
+		if err != nil {
+			return nil, fmt.Errorf("read custom data: %w", err)
+		}
+		return checkCustom(data)
+	case o.data != "":
+		return checkCustom([]byte(o.data))
+	}
+	return nil, nil
+}
+
+func checkCustom(data []byte) (jsontext.Value, error) {
+	if err := strict.Check(data, maxCustom, strict.Any); err != nil {
+		return nil, usage(`--custom-data '{"key":"value"}'`, "custom data: %w", err)
+	}
+	v := jsontext.Value(data)
+	if v.Kind() == 'n' {
+		return nil, usage(`--custom-data '{"key":"value"}'`, "custom data is null")
+	}
+	return v, v.Compact()
+}
+
+// stage puts changes into the changelist, all or none, and publishes if asked.
+func (a *app) stage(ctx context.Context, c *trust.Collection, o stageOptions, changes []repo.Change) error {
+	if err := a.checkNames(c, changes); err != nil {
+		return err
+	}
+	staged, err := c.Changelist().Append(changes...)
+	if err != nil {
+		return fmt.Errorf("stage: %w", err)
+	}
+	if err := a.resultUnless(o.publish, staged); err != nil {
+		return err
+	}
+	if o.publish {
+		return a.publish(ctx, c)
+	}
+	a.infof("next: publisher publish %s", c.Name())
+	return nil
+}
+
+// resultUnless prints what was staged, unless publish will print what was
+// published.
+func (a *app) resultUnless(publishes bool, staged []repo.Change) error {
+	if publishes {
+		return nil
+	}
+	return a.result(staged, func(w io.Writer) error {
+		for _, change := range staged {
+			if _, err := fmt.Fprintf(w, "staged %s %s\n", change.Action, change.Name); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// checkNames refuses two names that differ only in case, among these changes
+// and those staged before, and warns of names that some client cannot read.
+func (a *app) checkNames(c *trust.Collection, changes []repo.Change) error {
+	before, err := c.Changelist().List()
+	if err != nil {
+		return err
+	}
+	folded := map[string]string{}
+	for i, change := range append(before, changes...) {
+		fold := strings.ToLower(change.Name)
+		if change.Action == repo.Remove {
+			delete(folded, fold)
+			continue
+		}
+		if other, ok := folded[fold]; ok && other != change.Name && i >= len(before) {
+			return hinted(&repo.ChangeError{Change: change, Err: fmt.Errorf("differs from %s only in case", other)},
+				"publisher add with another NAME, or publisher reset %s", c.Name())
+		}
+		folded[fold] = change.Name
+	}
+	for _, change := range changes[:min(5, len(changes))] {
+		if w := repo.TargetNameWarning(change.Name); w != "" && change.Action == repo.Add {
+			a.warnf("%s", w)
+		}
+	}
+	return nil
+}
+
+// stageFile hashes a file into a change. The file must be a regular one, and
+// stay what it is meanwhile.
+func stageFile(ctx context.Context, f *os.File, path, name string) (repo.Change, error) {
+	if err := repo.CheckTargetName(name); err != nil {
+		return repo.Change{}, hinted(err, "publisher add COLLECTION NAME FILE with another NAME")
+	}
+	before, err := f.Stat()
+	if err != nil {
+		return repo.Change{}, err
+	}
+	if !before.Mode().IsRegular() {
+		return repo.Change{}, notRegular(path, before.Mode())
+	}
+	hash := sha256.New()
+	n, err := io.Copy(hash, &interruptible{ctx, f})
+	if err != nil {
+		return repo.Change{}, fmt.Errorf("read %s: %w", path, err)
+	}
+	after, err := f.Stat()
+	if err != nil {
+		return repo.Change{}, err
+	}
+	if n != before.Size() || after.Size() != before.Size() || !after.ModTime().Equal(before.ModTime()) {
+		return repo.Change{}, hinted(fmt.Errorf("%s: the file changed while it was read", path), "wait until it is complete and add it again")
+	}
+	source, err := filepath.Abs(path)
+	if err != nil {
+		return repo.Change{}, err
+	}
+	return repo.Change{
+		Action: repo.Add, Role: tuf.RoleTargets, Name: name, Source: source,
+		Target: tuf.TargetFile{Length: n, Hashes: map[string]string{"sha256": hex.EncodeToString(hash.Sum(nil))}},
+	}, nil
+}
+
+func notRegular(path string, mode fs.FileMode) error {
+	if mode.IsDir() {
+		return usage("publisher add COLLECTION -R "+path, "%s is a directory", path)
+	}
+	return usage("name a regular file", "%s is not a regular file", path)
+}
+
+// interruptible is a reader that ends with its context.
+type interruptible struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (r *interruptible) Read(p []byte) (int, error) {
+	if err := r.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return r.r.Read(p)
+}
+
+// openFile opens a file to be staged. A FIFO would block for ever if it were
+// opened before it is looked at.
+func openFile(path string) (*os.File, error) {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, notRegular(path, info.Mode())
+	}
+	return os.Open(path)
+}
+
+// openSource opens the bytes of a staged target.
+func openSource(c repo.Change) (repo.Body, error) {
+	f, err := openFile(c.Source)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, hinted(fmt.Errorf("%s is gone", c.Source), "put the file back, or publisher remove and publisher reset the change")
+	}
+	return f, err
+}

@@ -1,0 +1,53 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"publisher/storage"
+	"publisher/storage/dir"
+	"publisher/storage/minio"
+	"publisher/storage/s3"
+)
+
+// storeHint is the kinds of stores there are.
+const storeHint = "--store file:///dir, s3://bucket/prefix or minio://host/bucket/prefix"
+
+// openStore opens the store that a URL names. This is the only place that knows
+// every driver.
+func openStore(ctx context.Context, raw string) (storage.Store, error) {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return nil, usage(storeHint, "store %q is not a URL", raw)
+	}
+	var s storage.Store
+	switch u.Scheme {
+	case "file":
+		s, err = openDir(u, raw)
+	case "s3":
+		s, err = s3.Open(ctx, u)
+	case "minio":
+		s, err = minio.Open(ctx, u)
+	default:
+		return nil, usage(storeHint, "store %q: unknown kind %q", raw, u.Scheme)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open store %s: %w", u.Redacted(), err)
+	}
+	return s, nil
+}
+
+func openDir(u *url.URL, raw string) (storage.Store, error) {
+	path := filepath.FromSlash(u.Path)
+	if runtime.GOOS == "windows" {
+		path = strings.TrimPrefix(path, `\`) // file:///C:/dir
+	}
+	if u.Host != "" || u.RawQuery != "" || u.Fragment != "" || !filepath.IsAbs(path) {
+		return nil, usage("--store file:///absolute/path", "store %q is not an absolute path", raw)
+	}
+	return dir.Open(path)
+}

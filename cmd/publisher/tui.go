@@ -1,0 +1,137 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"charm.land/lipgloss/v2"
+	"charm.land/lipgloss/v2/table"
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/schollz/progressbar/v3"
+	"golang.org/x/term"
+)
+
+// This file is how the program speaks. The rules: results go to stdout, as text
+// or, with --json, as one JSON value; everything else goes to stderr, without a
+// capital or a period; colour and progress only on a terminal.
+
+var (
+	bold = lipgloss.NewStyle().Bold(true)
+	red  = lipgloss.NewStyle().Bold(true).Foreground(lipgloss.Red)
+	cyan = lipgloss.NewStyle().Foreground(lipgloss.Cyan)
+	warn = lipgloss.NewStyle().Foreground(lipgloss.Yellow)
+)
+
+func (a *app) errorf(format string, args ...any) {
+	a.talk(red.Render("error:"), format, args...)
+}
+
+func (a *app) hintf(format string, args ...any) {
+	a.talk(cyan.Render("hint:"), format, args...)
+}
+
+// warnf tells of something that works, and may not be meant.
+func (a *app) warnf(format string, args ...any) {
+	a.talk(warn.Render("warning:"), format, args...)
+}
+
+// infof tells what was done.
+func (a *app) infof(format string, args ...any) {
+	if !a.flags.quiet {
+		a.talk("", format, args...)
+	}
+}
+
+// debugf tells what happens, to those who asked.
+func (a *app) debugf(format string, args ...any) {
+	if a.flags.verbose {
+		a.talk("", format, args...)
+	}
+}
+
+// talk cannot report a failure anywhere, so it does not.
+func (a *app) talk(label, format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	if label != "" {
+		text = label + " " + text
+	}
+	_, _ = lipgloss.Fprintln(a.err, text)
+}
+
+// result prints a result: v as JSON, or what text writes.
+func (a *app) result(v any, text func(w io.Writer) error) error {
+	if !a.flags.json {
+		return text(a.out)
+	}
+	err := json.MarshalWrite(a.out, v, json.Deterministic(true), jsontext.Multiline(true), json.FormatNilSliceAsNull(false))
+	if err != nil {
+		return fmt.Errorf("print result: %w", err)
+	}
+	_, err = fmt.Fprintln(a.out)
+	return err
+}
+
+// printTable prints rows under a header, in columns as wide as their content.
+func printTable(w io.Writer, header []string, rows [][]string) error {
+	t := table.New().Headers(header...).Rows(rows...).
+		Border(lipgloss.HiddenBorder()).
+		BorderTop(false).BorderBottom(false).BorderLeft(false).BorderRight(false).
+		BorderHeader(false).BorderColumn(false).BorderRow(false).
+		Wrap(false).
+		StyleFunc(func(row, col int) lipgloss.Style {
+			style := lipgloss.NewStyle()
+			if col < len(header)-1 {
+				style = style.PaddingRight(2)
+			}
+			if row == table.HeaderRow {
+				style = style.Inherit(bold)
+			}
+			return style
+		})
+	for line := range strings.SplitSeq(t.Render(), "\n") {
+		if _, err := lipgloss.Fprintln(w, strings.TrimRight(line, " ")); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// progress is a bar for work of total bytes, or -1 for an unknown number, that
+// appears if the work takes more than a second, on a terminal only. Its advance
+// is safe for concurrent use; finish takes the bar away.
+func (a *app) progress(what string, total int64) (advance func(n int64), finish func()) {
+	if a.flags.quiet || !isTerminal(a.err) {
+		return func(int64) {}, func() {}
+	}
+	started := time.Now()
+	bar := progressbar.NewOptions64(total,
+		progressbar.OptionSetWriter(delayed{a.err, started.Add(time.Second)}),
+		progressbar.OptionSetDescription(what),
+		progressbar.OptionShowBytes(true),
+		progressbar.OptionSetWidth(30),
+		progressbar.OptionThrottle(100*time.Millisecond),
+		progressbar.OptionClearOnFinish(),
+		progressbar.OptionFullWidth(),
+	)
+	// A bar that cannot be drawn is no reason to fail.
+	return func(n int64) { _ = bar.Add64(n) }, func() { _ = bar.Finish() }
+}
+
+// delayed swallows what is written before a moment.
+type delayed struct {
+	w    io.Writer
+	from time.Time
+}
+
+func (d delayed) Write(p []byte) (int, error) {
+	if time.Now().Before(d.from) {
+		return len(p), nil
+	}
+	return d.w.Write(p)
+}
+
+func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
