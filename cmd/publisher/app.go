@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -126,7 +128,7 @@ func (a *app) known(name string) (*trust.Collection, trust.Settings, error) {
 		return nil, trust.Settings{}, err
 	}
 	s, err := c.Settings()
-	if os.IsNotExist(err) {
+	if errors.Is(err, fs.ErrNotExist) {
 		err = &cliError{
 			err:  fmt.Errorf("%s is not initialized in %s", name, a.trust.Path()),
 			hint: fmt.Sprintf("publisher init %[1]s --store URL to make it, publisher trust add %[1]s --root FILE to read it", name),

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -72,11 +71,6 @@ func printChecked(w io.Writer, name string, found *repo.Checked) error {
 	if len(found.Problems) > 0 {
 		return nil
 	}
-	var roles []string
-	for role, version := range found.Versions {
-		roles = append(roles, fmt.Sprintf("%s %d", repo.RoleToNotary(role), version))
-	}
-	slices.Sort(roles)
-	_, err := fmt.Fprintf(w, "%s is whole: %v, %d targets\n", name, roles, found.Targets)
+	_, err := fmt.Fprintf(w, "%s is whole: %s; %d targets\n", name, versionList(found.Versions), found.Targets)
 	return err
 }

@@ -199,14 +199,19 @@ func printPublished(w io.Writer, c *trust.Collection, done *repo.Published) erro
 		_, err := fmt.Fprintf(w, "nothing to publish: %s has everything that is staged\n", c.Name())
 		return err
 	}
-	var parts []string
-	for _, role := range slices.Sorted(maps.Keys(done.Receipt.Versions)) {
-		parts = append(parts, fmt.Sprintf("%s %d", repo.RoleToNotary(role), done.Receipt.Versions[role]))
-	}
-	if _, err := fmt.Fprintf(w, "published %s: %s\n", c.Name(), strings.Join(parts, ", ")); err != nil {
+	if _, err := fmt.Fprintf(w, "published %s: %s\n", c.Name(), versionList(done.Receipt.Versions)); err != nil {
 		return err
 	}
 	return printRoles(w, done.Plan.Roles)
+}
+
+// versionList is versions by role, as people read them.
+func versionList(versions map[string]int64) string {
+	var parts []string
+	for _, role := range slices.Sorted(maps.Keys(versions)) {
+		parts = append(parts, fmt.Sprintf("%s %d", repo.RoleToNotary(role), versions[role]))
+	}
+	return strings.Join(parts, ", ")
 }
 
 func printPlan(w io.Writer, plan *repo.Plan) error {

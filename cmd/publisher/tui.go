@@ -20,7 +20,6 @@ import (
 // capital or a period; colour and progress only on a terminal.
 
 var (
-	bold = lipgloss.NewStyle().Bold(true)
 	red  = lipgloss.NewStyle().Bold(true).Foreground(lipgloss.Red)
 	cyan = lipgloss.NewStyle().Foreground(lipgloss.Cyan)
 	warn = lipgloss.NewStyle().Foreground(lipgloss.Yellow)
@@ -82,13 +81,10 @@ func printTable(w io.Writer, header []string, rows [][]string) error {
 		BorderTop(false).BorderBottom(false).BorderLeft(false).BorderRight(false).
 		BorderHeader(false).BorderColumn(false).BorderRow(false).
 		Wrap(false).
-		StyleFunc(func(row, col int) lipgloss.Style {
+		StyleFunc(func(_, col int) lipgloss.Style {
 			style := lipgloss.NewStyle()
 			if col < len(header)-1 {
 				style = style.PaddingRight(2)
-			}
-			if row == table.HeaderRow {
-				style = style.Inherit(bold)
 			}
 			return style
 		})
