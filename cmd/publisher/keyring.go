@@ -56,25 +56,30 @@ func (k *keyring) Signer(_ context.Context, role, keyID string) (signature.Signe
 // openKey opens a key of the trust directory. The role is for those whose file
 // tells none.
 func (a *app) openKey(role, keyID string) (keys.Private, error) {
-	data, err := a.trust.Keys().Get(keyID)
+	held, err := a.heldKey(keyID)
 	if err != nil {
 		return keys.Private{}, err
 	}
-	h, err := heldHeader(keyID, data)
+	key, err := a.unlockHeld(&held, role)
 	if err != nil {
 		return keys.Private{}, err
 	}
-	if h.Role == "" {
-		h.Role = role
+	return key, a.warnOfKey(&held)
+}
+
+func (a *app) unlockHeld(held *heldKey, role string) (keys.Private, error) {
+	if held.Role != "" {
+		role = held.Role
 	}
-	key, err := a.decodeKey(data, h, keyOf(h.Role, keyID, h.Collection))
+	h := keys.Header{Role: role, Collection: held.Collection, Encrypted: held.Encrypted}
+	key, err := a.decodeKey(held.pem, h, keyOf(role, held.ID, held.Collection))
 	if err != nil {
 		return keys.Private{}, err
 	}
-	if public, err := key.Public(); err != nil || public.ID() != keyID {
-		return keys.Private{}, keyError("publisher key remove "+short(keyID)+", and import the right one", "the file of key %s holds another key", short(keyID))
+	if public, err := key.Public(); err != nil || public.ID() != held.ID {
+		return keys.Private{}, keyError("publisher key remove "+short(held.ID)+", and import the right one", "the file of key %s holds another key", short(held.ID))
 	}
-	return key, a.warnOfKey(keyID, h)
+	return key, nil
 }
 
 // heldHeader is what the file of a key in the trust directory says of it.
@@ -112,13 +117,13 @@ func badKey(name string, err error) error {
 }
 
 // warnOfKey warns if more people than the user could sign with the key.
-func (a *app) warnOfKey(keyID string, h keys.Header) error {
-	if !h.Encrypted {
-		a.warnf("key %s is not encrypted: publisher key passwd %[1]s", short(keyID))
+func (a *app) warnOfKey(held *heldKey) error {
+	if !held.Encrypted {
+		a.warnf("the %s is not encrypted: publisher key passwd %s", held, short(held.ID))
 	}
-	insecure, err := a.trust.Keys().Insecure(keyID)
+	insecure, err := a.trust.Keys().Insecure(held.ID)
 	if insecure {
-		a.warnf("others can read the file of key %s: chmod 600 %s/private/%[1]s*", short(keyID), a.trust.Path())
+		a.warnf("others can read the %s: chmod 600 %s", held, held.Location)
 	}
 	return err
 }

@@ -132,7 +132,7 @@ func (a *app) newPassphrase(role string) ([]byte, error) {
 	if passphrase, ok := a.passphrases.chosen[kindOf(role)]; ok {
 		return passphrase, nil
 	}
-	return a.askNewPassphrase(role)
+	return a.askNewPassphrase(role, passphraseHint(role))
 }
 
 func longEnough(passphrase []byte, from string) error {
@@ -142,8 +142,9 @@ func longEnough(passphrase []byte, from string) error {
 	return keyError(fmt.Sprintf("choose one of at least %d characters", minPassphrase), "the passphrase of %s is too short for a new key", from)
 }
 
-func (a *app) askNewPassphrase(role string) ([]byte, error) {
-	t, err := a.terminal(noPassphrase(role, "no passphrase for a new "+keyOf(role, "", "")))
+// askNewPassphrase asks on the terminal. The hint is for those without one.
+func (a *app) askNewPassphrase(role, hint string) ([]byte, error) {
+	t, err := a.terminal(keyError(hint, "no new passphrase for a %s", keyOf(role, "", "")))
 	if err != nil {
 		return nil, err
 	}
@@ -194,7 +195,8 @@ func (a *app) passphraseFor(role, key string) ([]byte, error) {
 	if err != nil || from != "" {
 		return passphrase, err
 	}
-	t, err := a.terminal(noPassphrase(role, "no passphrase for the "+key))
+	none := keyError(passphraseHint(role), "no passphrase for the %s", key)
+	t, err := a.terminal(none)
 	if err != nil {
 		return nil, err
 	}
@@ -205,7 +207,7 @@ func (a *app) passphraseFor(role, key string) ([]byte, error) {
 			return passphrase, answerless(err)
 		}
 	}
-	return nil, noPassphrase(role, "no passphrase for the "+key)
+	return nil, none
 }
 
 // unlock calls open with the passphrases that the user has or types, until one
@@ -271,8 +273,8 @@ func keyError(hint, format string, args ...any) error {
 	return &cliError{err: fmt.Errorf(format, args...), hint: hint, code: exitKey}
 }
 
-func noPassphrase(role, problem string) error {
-	return keyError(fmt.Sprintf("set %s, or use --passphrase-file FILE, or run this on a terminal", passphraseVariable(role)), "%s", problem)
+func passphraseHint(role string) string {
+	return fmt.Sprintf("set %s, or use --passphrase-file FILE, or run this on a terminal", passphraseVariable(role))
 }
 
 // answerless turns an input that ended into the error that it is here.

@@ -16,6 +16,7 @@ it signs metadata of The Update Framework (TUF), uploads it with the files to
 S3, MinIO or a directory, and any TUF client verifies what it downloads.
 
 ` + exitCodesHelp,
+		Version:           thisVersion().String(),
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: false},
@@ -47,6 +48,7 @@ var verbs = []func(*app) *cobra.Command{
 	newInit, newAdd, newAddHash, newRemove, newStatus, newReset, newPublish,
 	newRefresh, newCheck,
 	newList, newLookup, newVerify, newDownload, newDev,
+	newKey, newTrust, newVersion,
 }
 
 // exactly wants n arguments, and says so as an error of usage.

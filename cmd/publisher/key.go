@@ -1,0 +1,221 @@
+package main
+
+import (
+	"encoding/pem"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"publisher/repo"
+	"publisher/repo/keys"
+	"publisher/repo/tuf"
+)
+
+func newKey(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "key",
+		Short:   "Make, keep and move the private keys that sign",
+		GroupID: groupKeys,
+		Long: `Make, keep and move the private keys that sign.
+
+They are files in the trust directory, each encrypted under a passphrase, and are
+named by their key ID or the first characters of it, at least 7.`,
+	}
+	return family(cmd,
+		newKeyList(a), newKeyGenerate(a), newKeyImport(a), newKeyExport(a), newKeyPasswd(a), newKeyRemove(a))
+}
+
+// family makes cmd a command that does nothing itself and has verbs below it.
+// Cobra alone would take an unknown verb for a request for help.
+func family(cmd *cobra.Command, verbs ...*cobra.Command) *cobra.Command {
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return usageOf(cmd, fmt.Errorf("%s needs one of its commands", cmd.CommandPath()))
+		}
+		return usageOf(cmd, fmt.Errorf("unknown command %q for %q", args[0], cmd.CommandPath()))
+	}
+	cmd.ValidArgsFunction = cobra.NoFileCompletions
+	cmd.AddCommand(verbs...)
+	return cmd
+}
+
+// A heldKey is a key of the trust directory, as far as its file tells without
+// the passphrase.
+type heldKey struct {
+	ID         string `json:"keyid"`
+	Role       string `json:"role"`       // empty if not told
+	Collection string `json:"collection"` // empty if not told
+	Algorithm  string `json:"algorithm"`  // empty if not told
+	Encrypted  bool   `json:"encrypted"`
+	Location   string `json:"location"`
+
+	pem []byte
+}
+
+func (k *heldKey) String() string { return keyOf(k.Role, k.ID, k.Collection) }
+
+func (a *app) heldKeys() ([]heldKey, error) {
+	ids, err := a.trust.Keys().List()
+	if err != nil {
+		return nil, fmt.Errorf("list keys: %w", err)
+	}
+	held := make([]heldKey, len(ids))
+	for i, id := range ids {
+		if held[i], err = a.heldKey(id); err != nil {
+			return nil, err
+		}
+	}
+	return held, nil
+}
+
+func (a *app) heldKey(id string) (heldKey, error) {
+	data, err := a.trust.Keys().Get(id)
+	if err != nil {
+		return heldKey{}, err
+	}
+	h, err := heldHeader(id, data)
+	if err != nil {
+		return heldKey{}, err
+	}
+	return heldKey{
+		ID: id, Role: shownRole(h.Role), Collection: h.Collection, Encrypted: h.Encrypted,
+		Algorithm: algorithmIn(data, id), Location: filepath.Join(a.trust.Path(), "private", id+".key"),
+		pem: data,
+	}, nil
+}
+
+// algorithmIn is what the file of a key says of its algorithm: in the public
+// half that stands beside the private one, or in the private one if that is not
+// encrypted. Whatever does not belong to the key ID does not count.
+func algorithmIn(data []byte, id string) string {
+	if all, err := keys.Decode(data, nil); err == nil {
+		if key, err := all[0].Public(); err == nil && key.ID() == id {
+			return key.Type
+		}
+	}
+	for b, rest := pem.Decode(data); b != nil; b, rest = pem.Decode(rest) {
+		if key, err := keys.ParsePublic(pem.EncodeToMemory(b)); err == nil && key.ID() == id {
+			return key.Type
+		}
+	}
+	return ""
+}
+
+// minKeyID is the shortest part of a key ID that names a key, in characters.
+const minKeyID = 7
+
+// findKey finds the key that an ID, or its first characters, names.
+func (a *app) findKey(id string) (heldKey, error) {
+	id = strings.ToLower(id)
+	if len(id) < minKeyID || strings.Trim(id, "0123456789abcdef") != "" {
+		return heldKey{}, usage("publisher key list shows the key IDs", "%q is not a key ID, nor its first %d characters or more", id, minKeyID)
+	}
+	ids, err := a.trust.Keys().List()
+	if err != nil {
+		return heldKey{}, fmt.Errorf("list keys: %w", err)
+	}
+	var found []string
+	for _, held := range ids {
+		if strings.HasPrefix(held, id) {
+			found = append(found, held)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return heldKey{}, noKeys("no key %s in %s", id, a.trust.Path())
+	case 1:
+		return a.heldKey(found[0])
+	}
+	return heldKey{}, usage("give more of the key ID", "%s could be key %s", id, strings.Join(found, " or "))
+}
+
+// findKeys finds several keys, each once.
+func (a *app) findKeys(ids []string) ([]heldKey, error) {
+	var found []heldKey
+	seen := map[string]bool{}
+	for _, id := range ids {
+		key, err := a.findKey(id)
+		if err != nil {
+			return nil, err
+		}
+		if !seen[key.ID] {
+			found = append(found, key)
+		}
+		seen[key.ID] = true
+	}
+	return found, nil
+}
+
+// keyPurpose is what a new key is for.
+type keyPurpose struct {
+	role       string
+	collection string
+}
+
+func (p *keyPurpose) add(cmd *cobra.Command, role string) {
+	f := cmd.Flags()
+	f.StringVarP(&p.role, "role", "r", role, "the `role` that the key is for: root, targets, snapshot, timestamp, delegation or targets/…")
+	f.StringVarP(&p.collection, "collection", "g", "", "the `collection` that the key is for")
+	acceptGUN(f)
+	completeFlag(cmd, "role", completeRoles)
+}
+
+// check refuses what no collection or role can be called.
+func (p *keyPurpose) check() error {
+	if p.collection != "" {
+		if err := repo.CheckCollection(p.collection); err != nil {
+			return err
+		}
+	}
+	if slices.Contains(tuf.TopLevel, p.role) {
+		return nil
+	}
+	if err := repo.CheckDelegation(repo.RoleFromNotary(p.role)); err != nil {
+		return usage("--role root, targets, snapshot, timestamp, delegation or targets/NAME", "%w", err)
+	}
+	return nil
+}
+
+// acceptGUN takes --gun, which is Notary's word, for --collection.
+func acceptGUN(f *pflag.FlagSet) {
+	f.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
+		if name == "gun" {
+			name = "collection"
+		}
+		return pflag.NormalizedName(name)
+	})
+}
+
+// newSecret is what a key is stored under from now on.
+type newSecret struct {
+	none bool   // unencrypted
+	file string // that has the passphrase
+}
+
+func (s *newSecret) add(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.BoolVar(&s.none, "no-passphrase", false, "store the key unencrypted")
+	f.StringVar(&s.file, "new-passphrase-file", "", "`file` whose first line is the new passphrase")
+	cmd.MarkFlagsMutuallyExclusive("no-passphrase", "new-passphrase-file")
+}
+
+// choosePassphrase is the passphrase that the flags tell, nil for none, or else
+// the one that ask returns.
+func (a *app) choosePassphrase(s newSecret, ask func() ([]byte, error)) ([]byte, error) {
+	switch {
+	case s.none:
+		a.warnf("the key is stored unencrypted: whoever can read its file can sign with it")
+		return nil, nil
+	case s.file != "":
+		passphrase, err := a.firstLine(s.file)
+		if err != nil {
+			return nil, err
+		}
+		return passphrase, longEnough(passphrase, s.file)
+	}
+	return ask()
+}

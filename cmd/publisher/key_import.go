@@ -1,0 +1,131 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+
+	"github.com/spf13/cobra"
+
+	"publisher/repo/keys"
+)
+
+type keyImportOptions struct {
+	keyPurpose
+	newSecret
+}
+
+func newKeyImport(a *app) *cobra.Command {
+	var o keyImportOptions
+	cmd := &cobra.Command{
+		Use:   "import FILE…",
+		Short: "Bring private keys in from files",
+		Long: `Bring private keys in from files, each of which may hold several, - for standard
+input: what "publisher key export" and Notary write, PKCS#8 (encrypted or not),
+SEC 1 and PKCS#1. Role and collection that a file tells win over the flags.
+
+Keys are stored under the passphrase that the flags or the environment tell, or
+a new one that is asked for.`,
+		Example: `  publisher key import ~/.notary/private/*.key
+  publisher key import ci.pem --role targets/releases --collection example.com/scripts`,
+		Args: atLeast(1),
+		RunE: func(_ *cobra.Command, args []string) error { return runKeyImport(a, args, o) },
+	}
+	o.keyPurpose.add(cmd, anyDelegation)
+	o.newSecret.add(cmd)
+	return cmd
+}
+
+func runKeyImport(a *app, files []string, o keyImportOptions) error {
+	if err := o.check(); err != nil {
+		return err
+	}
+	found, err := a.importable(files, o.keyPurpose)
+	if err != nil {
+		return err
+	}
+	ids, err := a.importKeys(found, o.newSecret)
+	if err != nil {
+		return err
+	}
+	held := make([]heldKey, len(ids))
+	for i, id := range ids {
+		if held[i], err = a.heldKey(id); err != nil {
+			return err
+		}
+		a.infof("imported the %s", &held[i])
+	}
+	return a.result(held, func(w io.Writer) error {
+		for _, id := range ids {
+			if _, err := fmt.Fprintln(w, id); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// importable opens all keys in the files, and refuses one that comes twice or
+// is at hand.
+func (a *app) importable(files []string, p keyPurpose) ([]keys.Private, error) {
+	var found []keys.Private
+	seen := map[string]bool{}
+	for _, file := range files {
+		all, err := a.readKeyFile(file, p.role)
+		if err != nil {
+			return nil, err
+		}
+		for _, key := range all {
+			if key.Collection == "" {
+				key.Collection = p.collection
+			}
+			public, err := key.Public()
+			if err != nil {
+				return nil, badKey(file, err)
+			}
+			id := public.ID()
+			if seen[id] {
+				return nil, usage("name each key once", "%s: key %s is given twice", file, short(id))
+			}
+			seen[id] = true
+			if _, err := a.trust.Keys().Get(id); !errors.Is(err, fs.ErrNotExist) {
+				return nil, errors.Join(err, a.atHand(file, id))
+			}
+			found = append(found, key)
+		}
+	}
+	return found, nil
+}
+
+func (a *app) atHand(file, id string) error {
+	return &cliError{
+		err:  fmt.Errorf("%s: key %s is in %s already", file, short(id), a.trust.Path()),
+		hint: "publisher key passwd " + short(id) + " changes its passphrase",
+		code: exitConflict,
+	}
+}
+
+// importKeys stores all of the keys or, after an error, none.
+func (a *app) importKeys(found []keys.Private, s newSecret) (ids []string, err error) {
+	files := make([][]byte, len(found))
+	ids = make([]string, len(found))
+	for i, key := range found {
+		passphrase, err := a.choosePassphrase(s, func() ([]byte, error) { return a.newPassphrase(key.Role) })
+		if err != nil {
+			return nil, err
+		}
+		if ids[i], files[i], err = encodeKey(key, passphrase); err != nil {
+			return nil, err
+		}
+	}
+	for i, id := range ids {
+		if err := a.trust.Keys().Add(id, files[i]); err != nil {
+			for _, added := range ids[:i] {
+				err = errors.Join(err, a.trust.Keys().Remove(added))
+			}
+			return nil, err
+		}
+	}
+	return ids, nil
+}

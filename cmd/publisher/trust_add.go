@@ -1,0 +1,219 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"publisher/repo"
+	"publisher/repo/tuf"
+	"publisher/storage"
+	"publisher/trust"
+)
+
+type trustAddOptions struct {
+	root   string
+	sha256 string
+	tofu   bool
+}
+
+func newTrustAdd(a *app) *cobra.Command {
+	var o trustAddOptions
+	cmd := &cobra.Command{
+		Use:   "add COLLECTION (--root FILE | --sha256 HASH | --tofu)",
+		Short: "Trust a collection",
+		Long: `Trust a collection from a root on: one in a file that came by a way you trust;
+one of those on the server, told by the SHA-256 of its file; or the first one
+that the server has, whatever it is.
+
+What --url or --store names is remembered as where the collection is.`,
+		Example: `  publisher trust add example.com/scripts --root root.json --url https://cdn.example.com
+  publisher trust add example.com/scripts --sha256 9f86d08… --url https://cdn.example.com`,
+		Args:              exactly(1),
+		ValidArgsFunction: a.completeCollections,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := o.check(); err != nil {
+				return err
+			}
+			return runTrustAdd(cmd.Context(), a, args[0], o)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.root, "root", "", "trust the root in this `file`, - for standard input")
+	f.StringVar(&o.sha256, "sha256", "", "trust the root whose file has this `hash`, in hex")
+	f.BoolVar(&o.tofu, "tofu", false, "trust on first use: the first root, whatever the server sends")
+	return cmd
+}
+
+func (o *trustAddOptions) check() error {
+	given := 0
+	for _, is := range []bool{o.root != "", o.sha256 != "", o.tofu} {
+		if is {
+			given++
+		}
+	}
+	if given != 1 {
+		return usage("publisher trust add COLLECTION --root FILE", "one of --root, --sha256 and --tofu is needed")
+	}
+	o.sha256 = strings.ToLower(strings.TrimPrefix(o.sha256, "sha256:"))
+	if raw, err := hex.DecodeString(o.sha256); o.sha256 != "" && (err != nil || len(raw) != sha256.Size) {
+		return usage("--sha256 HASH, 64 hexadecimal digits", "%q is not a SHA-256", o.sha256)
+	}
+	return nil
+}
+
+func runTrustAdd(ctx context.Context, a *app, name string, o trustAddOptions) error {
+	c, err := a.collection(name)
+	if err != nil {
+		return err
+	}
+	unlock, err := c.Lock(ctx, a.waiting)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	old, err := c.Settings()
+	known := err == nil
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	settings, err := a.rememberedPlace(old)
+	if err != nil {
+		return err
+	}
+	root, err := a.rootToTrust(ctx, name, settings, o)
+	if err != nil {
+		return err
+	}
+	if known {
+		err = a.trustAgain(c, old, settings, root)
+	} else {
+		err = c.Create(settings, func(cache *trust.Cache) error { return putRoot(cache, root) })
+	}
+	if err != nil {
+		return err
+	}
+	return a.printTrusted(newTrustedRoot(name, settings, root), o)
+}
+
+func putRoot(cache *trust.Cache, root *tuf.File[tuf.Root]) error {
+	if err := cache.Put(repo.SlotName(tuf.RoleRoot, root.Signed.Version), root.Bytes()); err != nil {
+		return err
+	}
+	return cache.Put(rootFile, root.Bytes())
+}
+
+func (a *app) printTrusted(root trustedRoot, o trustAddOptions) error {
+	if o.tofu {
+		a.warnf("nobody vouches for this root yet: compare its SHA-256 with its owner's, %s", root.SHA256)
+	}
+	return a.result(root, func(w io.Writer) error {
+		_, err := fmt.Fprintf(w, "%s root %d sha256 %s\n", root.Collection, root.Version, root.SHA256)
+		return err
+	})
+}
+
+// rememberedPlace is where the collection is from now on.
+func (a *app) rememberedPlace(s trust.Settings) (trust.Settings, error) {
+	if a.flags.store != "" {
+		s.Store = a.flags.store
+	}
+	if a.flags.url != "" {
+		s.URL = a.flags.url
+	}
+	if a.flags.tlsCACert != "" {
+		path, err := filepath.Abs(a.flags.tlsCACert)
+		if err != nil {
+			return s, fmt.Errorf("find CA certificates: %w", err)
+		}
+		s.TLSCACert = path
+	}
+	return s, nil
+}
+
+// trustAgain accepts a root that is trusted already and remembers the new
+// place. Another root is refused: that would be how trust is stolen.
+func (a *app) trustAgain(c *trust.Collection, old, settings trust.Settings, root *tuf.File[tuf.Root]) error {
+	held, err := c.Cache().Get(repo.SlotName(tuf.RoleRoot, root.Signed.Version))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if !bytes.Equal(held, root.Bytes()) {
+		trusted, err := a.trusted(c.Name())
+		if err != nil {
+			return err
+		}
+		return &cliError{
+			err:  fmt.Errorf("%s is trusted already, from another root: version %d, SHA-256 %s", c.Name(), trusted.Version, trusted.SHA256),
+			hint: fmt.Sprintf("publisher trust remove %s first, if you are sure of the new one", c.Name()),
+			code: exitConflict,
+		}
+	}
+	a.infof("%s is trusted already, from this root", c.Name())
+	if settings.Store == old.Store && settings.URL == old.URL && settings.TLSCACert == old.TLSCACert {
+		return nil
+	}
+	return c.SetSettings(settings)
+}
+
+// rootToTrust finds the root that the flags mean. A place that cannot be read
+// from is refused even if nothing has to be read now.
+func (a *app) rootToTrust(ctx context.Context, name string, s trust.Settings, o trustAddOptions) (*tuf.File[tuf.Root], error) {
+	var source storage.Getter
+	if o.root == "" || s.URL != "" || s.Store != "" {
+		var err error
+		if source, err = a.source(ctx, s); err != nil {
+			return nil, err
+		}
+	}
+	from := o.root
+	var data []byte
+	var err error
+	if o.root != "" {
+		data, err = a.readAtMost(o.root, repo.MaxRoot)
+	} else {
+		from, data, err = fetchRoot(ctx, source, name, o)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read root: %w", err)
+	}
+	return parseRoot(data, name, from)
+}
+
+// maxRoots is how many roots are looked at for one with the right hash.
+const maxRoots = 1024
+
+// fetchRoot returns the first root that a source has, or the one with the hash.
+// The hash alone vouches for that one, so those before it need no look.
+func fetchRoot(ctx context.Context, source storage.Getter, name string, o trustAddOptions) (from string, data []byte, err error) {
+	for n := int64(1); n <= maxRoots; n++ {
+		from = repo.SlotName(tuf.RoleRoot, n)
+		data, _, err = storage.Read(ctx, source, repo.SlotKey(name, tuf.RoleRoot, n), repo.MaxRoot)
+		switch {
+		case errors.Is(err, fs.ErrNotExist) && n == 1:
+			return "", nil, hinted(fmt.Errorf("%s: %w there", name, repo.ErrNotPublished), "check the collection's name, --url and --store")
+		case errors.Is(err, fs.ErrNotExist):
+			return "", nil, noSuchRoot(name, o.sha256, n-1)
+		case err != nil:
+			return "", nil, err
+		}
+		if sum := sha256.Sum256(data); o.tofu || hex.EncodeToString(sum[:]) == o.sha256 {
+			return from, data, nil
+		}
+	}
+	return "", nil, noSuchRoot(name, o.sha256, maxRoots)
+}
+
+func noSuchRoot(name, hash string, seen int64) error {
+	err := fmt.Errorf("none of the %d roots there has the SHA-256 %s", seen, hash)
+	return hinted(&repo.VerifyError{File: "the roots of " + name, Err: err}, "ask the owner of %s for the SHA-256 of a root", name)
+}
