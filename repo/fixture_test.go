@@ -9,6 +9,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"io/fs"
+	"maps"
 	"strings"
 	"sync"
 	"testing"
@@ -41,7 +42,7 @@ func newWorld(t *testing.T) *world {
 		t: t, ring: ring{}, cache: memoryCache{},
 		now: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC),
 	}
-	w.store = storagetest.Immutable(t, storage.NewMemory())
+	w.store = storagetest.Immutable(t, w.newMemory())
 	g := repo.Genesis{Collection: collection, Keys: map[string][]tuf.Key{}}
 	for _, role := range tuf.TopLevel {
 		g.Keys[role] = []tuf.Key{w.ring.generate(t)}
@@ -53,6 +54,20 @@ func newWorld(t *testing.T) *world {
 	w.root = root.Bytes()
 	w.cache = w.newCache()
 	return w
+}
+
+// newMemory is a store that stamps objects by the world's clock.
+func (w *world) newMemory() *storage.Memory {
+	m := storage.NewMemory()
+	m.Now = func() time.Time { return w.now }
+	return m
+}
+
+// with is the same collection as another process sees it.
+func (w *world) with(t *testing.T, store storage.Store, cache memoryCache) *world {
+	c := *w
+	c.t, c.store, c.cache = t, store, cache
+	return &c
 }
 
 // newCache is that of somebody who trusts the first root and knows no more.
@@ -76,6 +91,33 @@ func (w *world) publisher() *repo.Publisher {
 		Open: func(c repo.Change) (repo.Body, error) {
 			return nopCloser{bytes.NewReader([]byte(strings.TrimPrefix(c.Source, "content:")))}, nil
 		},
+	}
+}
+
+func (w *world) refresh(force bool) (*repo.Receipt, error) {
+	return w.committer().Refresh(w.t.Context(), force)
+}
+
+// check is what a Checker says of the collection, in lines.
+func (w *world) check() []string {
+	w.t.Helper()
+	c := &repo.Checker{Source: w.store, Collection: collection, Trusted: w.root, Now: w.now, Deep: true}
+	found, err := c.Check(w.t.Context())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	lines := []string{}
+	for _, p := range found.Problems {
+		lines = append(lines, p.File+": "+p.What)
+	}
+	return lines
+}
+
+// mustBeClean fails the test for everything that a Checker finds.
+func (w *world) mustBeClean() {
+	w.t.Helper()
+	for _, line := range w.check() {
+		w.t.Errorf("check: %s", line)
 	}
 }
 
@@ -117,12 +159,56 @@ func (w *world) targets() map[string]string {
 	return m
 }
 
+// objects is everything that a store holds.
+func objects(t *testing.T, s storage.Store) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	for e, err := range s.List(t.Context(), "") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		data, _, err := storage.Read(t.Context(), s, e.Key, 1<<30)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[e.Key] = string(data)
+	}
+	return all
+}
+
+// copyStore is a copy whose objects keep their age.
+func copyStore(t *testing.T, s storage.Store, now func() time.Time) storage.Store {
+	t.Helper()
+	m := storage.NewMemory()
+	for e, err := range s.List(t.Context(), "") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		data, _, err := storage.Read(t.Context(), s, e.Key, 1<<30)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.Now = func() time.Time { return e.Modified }
+		if _, err := m.Put(t.Context(), e.Key, bytes.NewReader(data), storage.Absent); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m.Now = now
+	return m
+}
+
 // add stages a target with the given bytes.
 func add(name, content string) repo.Change {
 	return repo.Change{
 		ID: name, Action: repo.Add, Role: tuf.RoleTargets, Name: name, Source: "content:" + content,
 		Target: tuf.TargetFile{Length: int64(len(content)), Hashes: map[string]string{"sha256": sum(content)}},
 	}
+}
+
+// in moves a change to another role.
+func in(role string, c repo.Change) repo.Change {
+	c.Role = role
+	return c
 }
 
 func remove(name string) repo.Change {
@@ -176,6 +262,12 @@ func (m memoryCache) Get(name string) ([]byte, error) {
 		return nil, fs.ErrNotExist
 	}
 	return data, nil
+}
+
+func (m memoryCache) clone() memoryCache {
+	cacheLock.Lock()
+	defer cacheLock.Unlock()
+	return maps.Clone(m)
 }
 
 func (m memoryCache) Put(name string, data []byte) error {

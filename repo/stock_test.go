@@ -1,0 +1,133 @@
+package repo_test
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/theupdateframework/go-tuf/v2/metadata"
+	"github.com/theupdateframework/go-tuf/v2/metadata/config"
+	"github.com/theupdateframework/go-tuf/v2/metadata/updater"
+
+	"publisher/storage"
+)
+
+// A seen is what a stock client gets of a collection.
+type seen struct {
+	Timestamp, Snapshot time.Time         // their expiry
+	Targets             map[string]string // content by name
+}
+
+// A stockClient is go-tuf's updater with what it remembers from pull to pull.
+// It shares no code with the package under test.
+type stockClient struct {
+	dir  string // empty for one that remembers nothing
+	root []byte
+}
+
+func newStockClient(t *testing.T, root []byte) *stockClient {
+	return &stockClient{dir: t.TempDir(), root: root}
+}
+
+// clone is a client that remembers the same.
+func (c *stockClient) clone(t *testing.T) *stockClient {
+	t.Helper()
+	d := newStockClient(t, c.root)
+	if err := os.CopyFS(d.dir, os.DirFS(c.dir)); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// pull looks for the named targets in the store, and downloads those it finds.
+func (c *stockClient) pull(ctx context.Context, store storage.Getter, now time.Time, names []string) (*seen, error) {
+	up, err := c.updater(ctx, store, now)
+	if err != nil {
+		return nil, err
+	}
+	if err := up.Refresh(); err != nil {
+		return nil, err
+	}
+	trusted := up.GetTrustedMetadataSet()
+	s := &seen{trusted.Timestamp.Signed.Expires, trusted.Snapshot.Signed.Expires, map[string]string{}}
+	for _, name := range names {
+		info, err := up.GetTargetInfo(name)
+		if err != nil && strings.HasSuffix(err.Error(), "not found") {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		_, data, err := up.DownloadTarget(info, filepath.Join(c.dir, "target"), "")
+		if err != nil {
+			return nil, err
+		}
+		s.Targets[name] = string(data)
+	}
+	return s, nil
+}
+
+func (c *stockClient) updater(ctx context.Context, store storage.Getter, now time.Time) (*updater.Updater, error) {
+	root, err := os.ReadFile(filepath.Join(c.dir, "root.json"))
+	if c.dir == "" || errors.Is(err, fs.ErrNotExist) {
+		root, err = c.root, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	cfg, err := config.New("http://store.invalid/"+collection+"/metadata", root)
+	if err != nil {
+		return nil, err
+	}
+	cfg.Fetcher = storeFetcher{ctx, store}
+	cfg.LocalMetadataDir, cfg.LocalTargetsDir = c.dir, c.dir
+	cfg.DisableLocalCache = c.dir == ""
+	cfg.RemoteTargetsURL = "http://store.invalid/" + collection + "/targets"
+	up, err := updater.New(cfg)
+	if err != nil {
+		return nil, err
+	}
+	up.UnsafeSetRefTime(now)
+	return up, nil
+}
+
+// storeFetcher serves a store to the updater, as an HTTP server would.
+type storeFetcher struct {
+	ctx   context.Context
+	store storage.Getter
+}
+
+func (f storeFetcher) DownloadFile(address string, max int64, _ time.Duration) ([]byte, error) {
+	u, err := url.Parse(address)
+	if err != nil {
+		return nil, err
+	}
+	data, _, err := storage.Read(f.ctx, f.store, strings.TrimPrefix(u.Path, "/"), max)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, &metadata.ErrDownloadHTTP{StatusCode: http.StatusNotFound, URL: address}
+	}
+	return data, err
+}
+
+// names is every target that one of the states has, and one that none has.
+func names(states ...*seen) []string {
+	all := []string{"no such target"}
+	for _, s := range states {
+		if s == nil {
+			continue
+		}
+		for name := range s.Targets {
+			all = append(all, name)
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
