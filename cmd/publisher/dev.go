@@ -144,8 +144,9 @@ func describeServed(address net.Addr, path string) *served {
 }
 
 func (s *served) print(w io.Writer) error {
-	read := "--url " + s.URL
+	ca, read := "none: plain HTTP", "--url "+s.URL
 	if s.CA != "" {
+		ca = s.CA
 		read += " --tlscacert " + quoted(s.CA)
 	}
 	_, err := fmt.Fprintf(w, `URL    %s
@@ -157,7 +158,7 @@ try, from another terminal:
   publisher add example.com/demo hello.txt FILE
   publisher publish example.com/demo
   publisher download example.com/demo hello.txt %s
-`, s.URL, s.Store, s.CA, quoted(s.Store), read)
+`, s.URL, s.Store, ca, quoted(s.Store), read)
 	return err
 }
 

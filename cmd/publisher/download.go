@@ -114,7 +114,7 @@ func (d *downloading) fetch(ctx context.Context, w io.Writer, target repo.Target
 		return &repo.VerifyError{File: key, Err: err}
 	}
 	if err != nil {
-		return err
+		return reached(err)
 	}
 	defer obj.Body.Close()
 	return copyTarget(ctx, io.MultiWriter(w, counter(d.advance)), obj.Body, target)

@@ -25,6 +25,7 @@ func TestMain(m *testing.M) {
 //	exits N publisher …    the exit code is N; if that is not 0, stderr has one
 //	                       error: line and one hint: line
 //	refuses N publisher …  the same, and no file in $WORK has changed
+//	let NAME               the variable NAME is what the last command printed
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
@@ -34,6 +35,8 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":   exits,
 			"refuses": refuses,
+			"let":     let,
+			"dev":     devServer,
 		},
 	})
 }
@@ -88,6 +91,13 @@ func refuses(ts *testscript.TestScript, neg bool, args []string) {
 	if diff := cmp.Diff(before, workFiles(ts)); diff != "" {
 		ts.Fatalf("the files changed:\n%s", diff)
 	}
+}
+
+func let(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: let NAME")
+	}
+	ts.Setenv(args[0], strings.TrimSpace(ts.ReadFile("stdout")))
 }
 
 // workFiles is the content of every file below $WORK. Empty files and

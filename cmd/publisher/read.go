@@ -5,10 +5,12 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"net/url"
 	"os"
 	"strconv"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"publisher/repo"
 	"publisher/storage"
@@ -20,17 +22,21 @@ import (
 // before what the trust directory remembers, and a URL before a store: --url,
 // --store, the URL of s, the store of s.
 func (a *app) source(ctx context.Context, s trust.Settings) (storage.Getter, error) {
-	url, store := a.flags.url, a.flags.store
-	if url == "" && store == "" {
-		url, store = s.URL, s.Store
+	address, store := a.flags.url, a.flags.store
+	if address == "" && store == "" {
+		address, store = s.URL, s.Store
 	}
 	switch {
-	case url != "":
+	case address != "":
 		config, err := a.tlsConfig(s)
 		if err != nil {
 			return nil, err
 		}
-		return web.Open(url, config)
+		s, err := web.Open(address, config)
+		if err != nil {
+			return nil, &cliError{err: err, hint: "--url https://HOST, without a query", code: exitUsage}
+		}
+		return s, nil
 	case store != "":
 		return openStore(ctx, store)
 	}
@@ -84,13 +90,24 @@ func (a *app) read(ctx context.Context, name string) (*repo.View, storage.Getter
 	if err == nil && !v.Published() {
 		err = fmt.Errorf("%s: %w", name, repo.ErrNotPublished)
 	}
-	return v, source, err
+	return v, source, reached(err)
+}
+
+// reached adds what to do if a server cannot be.
+func reached(err error) error {
+	switch {
+	case as[x509.UnknownAuthorityError](err):
+		return hinted(err, "--tlscacert FILE, with the CA that this server's certificate comes from")
+	case as[*url.Error](err):
+		return hinted(err, "check the URL and the way to its server, and run the same command again")
+	}
+	return err
 }
 
 // printable is s as it can be shown on a terminal: metadata of other makers may
 // name targets with anything, escape sequences too.
 func printable(s string) string {
-	if strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
+	if !utf8.ValidString(s) || strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
 		return strconv.Quote(s)
 	}
 	return s
