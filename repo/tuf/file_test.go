@@ -186,6 +186,16 @@ func TestNew(t *testing.T) {
 	}
 }
 
+// TestNewSame wants equal content to give equal files, whatever order maps have.
+func TestNewSame(t *testing.T) {
+	want := string(stored(t, ownTargets()))
+	for range 10 {
+		if got := string(stored(t, ownTargets())); got != want {
+			t.Fatalf("not the same file:\n%s\n%s", want, got)
+		}
+	}
+}
+
 func TestMeta(t *testing.T) {
 	f := mustParse[tuf.Snapshot](t, []byte(unknownSnapshot))
 	want := tuf.MetaFile{Version: 1, Length: int64(len(unknownSnapshot)), Hashes: map[string]string{"sha256": f.SHA256()}}
@@ -248,6 +258,7 @@ func TestVerify(t *testing.T) {
 		{"garbage beside good", []signer{a}, ids(b.ID(), "nobody"), ids(a.ID(), b.ID()), 1, ""},
 		{"garbage does not count", []signer{a}, ids(b.ID(), "nobody"), ids(a.ID(), b.ID()), 2, "1 of 2"},
 		{"another key's signature under this ID", []signer{{a.Key, c.sign}}, nil, ids(a.ID()), 1, "0 of 1"},
+		{"this key's signature under another ID", []signer{{c.Key, a.sign}}, nil, ids(a.ID()), 1, "0 of 1"},
 		{"a key outside the role", []signer{a, c}, nil, ids(a.ID(), b.ID()), 2, "1 of 2"},
 		{"a broken key", []signer{a}, ids("broken"), ids("broken", a.ID()), 2, "1 of 2"},
 		{"threshold 0", []signer{a}, nil, ids(a.ID()), 0, "snapshot: threshold 0"},
