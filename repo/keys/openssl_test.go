@@ -1,9 +1,11 @@
 package keys_test
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -97,6 +99,25 @@ func TestDecodeOpenSSL(t *testing.T) {
 			}
 			if encrypted {
 				wantWrongPassphrase(t, data)
+			}
+		})
+	}
+}
+
+// TestWrongPassphrases tries so many that some leave good padding by chance:
+// those too are wrong passphrases, and not damaged keys.
+func TestWrongPassphrases(t *testing.T) {
+	plain := openssl(t, nil, genP256...)
+	for name, conv := range map[string][]string{
+		"pkcs8": {"pkcs8", "-topk8", "-iter", "1", "-passout", "pass:" + pass},
+		"sec1":  {"ec", "-aes256", "-passout", "pass:" + pass},
+	} {
+		t.Run(name, func(t *testing.T) {
+			data := openssl(t, plain, conv...)
+			for i := range 1500 {
+				if _, err := keys.Decode(data, with(strconv.Itoa(i))); !errors.Is(err, keys.ErrPassphrase) {
+					t.Fatalf("passphrase %d: %v, want ErrPassphrase", i, err)
+				}
 			}
 		})
 	}
