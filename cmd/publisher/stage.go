@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/spf13/cobra"
@@ -137,6 +138,9 @@ func (a *app) checkNames(c *trust.Collection, changes []repo.Change) error {
 	return nil
 }
 
+// buffers are for hashing, shared because files may be many and small.
+var buffers = sync.Pool{New: func() any { return new([256 << 10]byte) }}
+
 // stageFile hashes a file into a change. The file must be a regular one, and
 // stay what it is meanwhile.
 func stageFile(ctx context.Context, f *os.File, path, name string) (repo.Change, error) {
@@ -151,7 +155,9 @@ func stageFile(ctx context.Context, f *os.File, path, name string) (repo.Change,
 		return repo.Change{}, notRegular(path, before.Mode())
 	}
 	hash := sha256.New()
-	n, err := io.Copy(hash, &interruptible{ctx, f})
+	buf := buffers.Get().(*[256 << 10]byte)
+	defer buffers.Put(buf)
+	n, err := io.CopyBuffer(hash, &interruptible{ctx, f}, buf[:])
 	if err != nil {
 		return repo.Change{}, fmt.Errorf("read %s: %w", path, err)
 	}
