@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -88,11 +89,7 @@ func start(t testing.TB, command func(addr string, s S3) *exec.Cmd) S3 {
 		cmd := command(addr, s)
 		var log lockedBuffer
 		cmd.Stdout, cmd.Stderr = &log, &log
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		ended := make(chan error, 1)
-		go func() { ended <- cmd.Wait() }()
+		ended := run(t, cmd)
 		if err := ready(s.Endpoint, ended); err != nil {
 			t.Logf("%s: %v\n%s", filepath.Base(cmd.Path), err, log.String())
 			cmd.Process.Kill()
@@ -106,6 +103,24 @@ func start(t testing.TB, command func(addr string, s S3) *exec.Cmd) S3 {
 	}
 	t.Fatal("the server does not start")
 	return S3{}
+}
+
+// run starts a command and returns where its end is told.
+func run(t testing.TB, cmd *exec.Cmd) <-chan error {
+	dieWithParent(cmd)
+	started, ended := make(chan error), make(chan error, 1)
+	go func() {
+		runtime.LockOSThread() // a thread that lives as long as the command
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			ended <- cmd.Wait()
+		}
+	}()
+	if err := <-started; err != nil {
+		t.Fatal(err)
+	}
+	return ended
 }
 
 func freeAddr(t testing.TB) string {
@@ -142,7 +157,25 @@ var buckets atomic.Int64
 func (s S3) NewBucket(t testing.TB) S3 {
 	t.Helper()
 	s.Bucket = fmt.Sprintf("bucket-%d", buckets.Add(1))
-	client := s3.New(s3.Options{
+	if _, err := s.client().CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: &s.Bucket}); err != nil {
+		t.Fatalf("create %s: %v", s.Bucket, err)
+	}
+	return s
+}
+
+// Uploads returns the number of multipart uploads that were begun in the bucket
+// and neither finished nor aborted.
+func (s S3) Uploads(t testing.TB) int {
+	t.Helper()
+	out, err := s.client().ListMultipartUploads(t.Context(), &s3.ListMultipartUploadsInput{Bucket: &s.Bucket})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(out.Uploads)
+}
+
+func (s S3) client() *s3.Client {
+	return s3.New(s3.Options{
 		BaseEndpoint: &s.Endpoint,
 		UsePathStyle: true,
 		Region:       s.Region,
@@ -150,10 +183,6 @@ func (s S3) NewBucket(t testing.TB) S3 {
 			return aws.Credentials{AccessKeyID: s.AccessKey, SecretAccessKey: s.SecretKey}, nil
 		}),
 	})
-	if _, err := client.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: &s.Bucket}); err != nil {
-		t.Fatalf("create %s: %v", s.Bucket, err)
-	}
-	return s
 }
 
 // Host returns the host:port of the endpoint.

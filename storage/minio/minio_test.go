@@ -3,14 +3,14 @@ package minio
 import (
 	"net/url"
 	"testing"
+	"time"
 
 	"publisher/internal/testserver"
 	"publisher/storage"
-	"publisher/storage/internal/transport"
-	"publisher/storage/storagetest"
+	"publisher/storage/internal/s3api/s3test"
 )
 
-func mustOpen(t *testing.T, srv testserver.S3, prefix string) storage.Store {
+func mustOpen(t *testing.T, srv testserver.S3, prefix string, patience time.Duration) storage.Store {
 	t.Helper()
 	t.Setenv("MINIO_ROOT_USER", srv.AccessKey)
 	t.Setenv("MINIO_ROOT_PASSWORD", srv.SecretKey)
@@ -18,22 +18,13 @@ func mustOpen(t *testing.T, srv testserver.S3, prefix string) storage.Store {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := open(u, transport.Patience)
+	s, err := open(u, patience)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return s
 }
 
-func suite(t *testing.T, srv testserver.S3) {
-	t.Run("Plain", func(t *testing.T) {
-		storagetest.Run(t, func(t *testing.T) storage.Store { return mustOpen(t, srv.NewBucket(t), "") })
-	})
-	t.Run("Prefix", func(t *testing.T) {
-		storagetest.Run(t, func(t *testing.T) storage.Store { return mustOpen(t, srv.NewBucket(t), "/some/pre fix+") })
-	})
-}
+func TestVersityGW(t *testing.T) { s3test.Run(t, testserver.VersityGW(t), mustOpen) }
 
-func TestVersityGW(t *testing.T) { suite(t, testserver.VersityGW(t)) }
-
-func TestMinIO(t *testing.T) { suite(t, testserver.MinIO(t)) }
+func TestMinIO(t *testing.T) { s3test.Run(t, testserver.MinIO(t), mustOpen) }
