@@ -42,8 +42,23 @@ func (p *Publisher) upload(ctx context.Context, plan *Plan) error {
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	if err := flush(ctx); err != nil {
+	err := flush(ctx)
+	if errors.Is(err, storage.ErrConflict) {
+		// Another publisher of some of the same files. The rest is in place.
+		err = p.checkUploads(ctx, plan)
+	}
+	if err != nil {
 		return fmt.Errorf("upload: %w", err)
+	}
+	return nil
+}
+
+// checkUploads looks at what the store has instead of what was sent.
+func (p *Publisher) checkUploads(ctx context.Context, plan *Plan) error {
+	for _, c := range plan.uploads {
+		if err := checkObject(ctx, p.Store, p.Collection, c.Name, c.Target); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -61,9 +76,7 @@ func (p *Publisher) uploadOne(ctx context.Context, store storage.Store, c Change
 	err = p.send(ctx, store, key, c)
 	if errors.Is(err, storage.ErrConflict) {
 		// Another publisher of the same file, or our own lost answer.
-		if info, err = storage.Stat(ctx, p.Store, key); err == nil {
-			err = compareObject(info, c.Name, c.Target)
-		}
+		return checkObject(ctx, p.Store, p.Collection, c.Name, c.Target)
 	}
 	return err
 }
