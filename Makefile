@@ -36,9 +36,10 @@ race: ## run the short tests under the race detector
 	CGO_ENABLED=1 go test -race -short $(TESTFLAGS) ./storage/... ./repo/... ./cmd/...
 
 .PHONY: test-minio
-test-minio: ## run the storage suite on a MinIO server, built once and cached
+test-minio: ## run the tests that need a MinIO server, which is built once and cached
 	@$(call exists,MinIO,./storage/...)
-	PUBLISHER_TEST_MINIO=1 go test -run MinIO $(TESTFLAGS) ./storage/...
+	@$(call exists,MinIO,./e2e)
+	PUBLISHER_TEST_MINIO=1 go test -run MinIO $(TESTFLAGS) ./storage/... ./e2e
 
 .PHONY: fuzz
 fuzz: ## fuzz the strict gate for FUZZTIME
