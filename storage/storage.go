@@ -54,7 +54,8 @@ var (
 )
 
 // A Store is an object store. Keys are slash-separated, relative and clean
-// (see [ValidKey]). All methods are safe for concurrent use.
+// (see [ValidKey]). No key may be the directory of another, as a is of a/b: some
+// stores cannot have both. All methods are safe for concurrent use.
 type Store interface {
 	// Get opens an object. The caller closes the Body, and reads no more than
 	// it is ready to take: see [Read].
@@ -116,7 +117,8 @@ type Deleter interface {
 
 // A Batcher shares the cost of durability among many writes. Puts to the
 // returned Store may become durable and visible only when flush returns nil;
-// conflicts may surface in flush too. A batch that is not flushed leaves
+// conflicts may surface in flush too, which then still writes all the rest, and
+// returns an error wrapping ErrConflict. A batch that is not flushed leaves
 // nothing visible; discard frees what it holds and may be called after flush.
 type Batcher interface {
 	Batch() (s Store, flush func(context.Context) error, discard func())
