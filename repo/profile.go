@@ -184,6 +184,9 @@ func checkDelegatedRole(d *tuf.DelegatedRole, keys map[string]tuf.Key) error {
 	if len(d.PathHashPrefixes) > 0 {
 		return errors.New("path_hash_prefixes, which some clients compare wrongly")
 	}
+	if len(d.Paths) == 0 {
+		return errors.New("it has no paths, without which python-tuf refuses the role that delegates")
+	}
 	for _, pattern := range d.Paths {
 		if err := checkPattern(pattern); err != nil {
 			return err
