@@ -18,6 +18,10 @@ const (
 	// maxRaces is how often a commit starts again after others came first.
 	maxRaces = 100
 
+	// freshFor is how long a view is committed upon without another look.
+	// During a rotation, signatures count on nobody writing from an older one.
+	freshFor = time.Minute
+
 	// burnAfter is the age at which an unreferenced slot may be garbage that
 	// somebody is about to remove, and is not built upon any more.
 	burnAfter = 24 * time.Hour
@@ -35,6 +39,10 @@ type Committer struct {
 	Cache      Cache
 	Keys       Keyring
 	Now        func() time.Time
+
+	// Cosign, if set, is asked for the other party's signatures when a new root
+	// hands snapshot and timestamp over to another's keys, or takes them back.
+	Cosign CosignFunc
 }
 
 // Commit publishes a submission, all of it or nothing. Base may be a view
@@ -76,6 +84,9 @@ func (c *Committer) commitOnto(ctx context.Context, base *View, sub *Submission)
 	if err != nil {
 		return nil, err
 	}
+	if err := c.stillCurrent(ctx, base); err != nil {
+		return nil, err
+	}
 	next, err := c.sign(ctx, p, 0)
 	if err != nil {
 		return nil, err
@@ -94,7 +105,14 @@ func (c *Committer) commitOnto(ctx context.Context, base *View, sub *Submission)
 	if err := c.swap(ctx, base, next.timestamp); err != nil {
 		return nil, err
 	}
-	// The collection is at its new version, whatever happens to us now.
+	// The collection is at its new version, whatever happens to us now. What is
+	// published verifies under the root before too, so that the new one may come
+	// now or in another run.
+	if p.root != nil && base.Published() {
+		if err := c.writeRoot(ctx, p); err != nil {
+			return nil, err
+		}
+	}
 	if err := c.remember(p, next); err != nil {
 		return nil, err
 	}
@@ -132,16 +150,25 @@ type ready struct {
 // sign makes snapshot and timestamp for the finished set. The snapshot's
 // version is above after, the last number known to be taken.
 func (c *Committer) sign(ctx context.Context, p *proposal, after int64) (ready, error) {
-	var err error
 	next := ready{snapshot: p.base.Snapshot}
 	if p.changesSnapshot() {
+		var err error
 		next.fresh = true
-		if next.snapshot, err = c.signSnapshot(ctx, p, after); err != nil {
+		if next.snapshot, err = p.newSnapshot(after); err != nil {
+			return next, err
+		}
+		if c.Cosign != nil && p.root != nil {
+			return c.cosigned(ctx, p, next)
+		}
+		if err := signOnline(ctx, c.Keys, p, tuf.RoleSnapshot, next.snapshot); err != nil {
 			return next, err
 		}
 	}
-	next.timestamp, err = c.signTimestamp(ctx, p, next.snapshot)
-	return next, err
+	var err error
+	if next.timestamp, err = p.newTimestamp(next.snapshot); err != nil {
+		return next, err
+	}
+	return next, signOnline(ctx, c.Keys, p, tuf.RoleTimestamp, next.timestamp)
 }
 
 // changesSnapshot: for a changed role, a changed root, because it is due, or to be renewed.
@@ -155,48 +182,44 @@ func halfLife(root *tuf.Root, role string, expires time.Time) time.Time {
 	return expires.Add(-lifetime(root, role) / 2)
 }
 
-func (c *Committer) signSnapshot(ctx context.Context, p *proposal, after int64) (*tuf.File[tuf.Snapshot], error) {
+// newSnapshot is the next snapshot, not signed yet.
+func (p *proposal) newSnapshot(after int64) (*tuf.File[tuf.Snapshot], error) {
 	root := &p.newest().Signed
 	s := tuf.Snapshot{Meta: map[string]tuf.MetaFile{}}
-	s.Publisher.Collection = c.Collection
 	if before := p.base.Snapshot; before != nil {
 		s.Unknown = before.Signed.Unknown
 		s.Meta = maps.Clone(before.Signed.Meta)
 		s.Publisher.Parent = before.SHA256()
 		after = max(after, before.Signed.Version)
 	}
+	s.Publisher.Collection = p.base.loader.Collection
+	s.Publisher.GraceUntil = p.graceUntil(tuf.RoleSnapshot)
 	for role, f := range p.targets {
 		s.Meta[role+".json"] = f.Meta()
 	}
 	s.Version = after + 1
 	s.Expires = p.now.Add(lifetime(root, tuf.RoleSnapshot))
-	f, err := tuf.New(s)
-	if err != nil {
-		return nil, err
-	}
-	return f, sign(ctx, c.Keys, tuf.RoleSnapshot, root.Roles[tuf.RoleSnapshot], root.Keys, f)
+	return tuf.New(s)
 }
 
-func (c *Committer) signTimestamp(ctx context.Context, p *proposal, snapshot *tuf.File[tuf.Snapshot]) (*tuf.File[tuf.Timestamp], error) {
+// newTimestamp is the next timestamp, not signed yet.
+func (p *proposal) newTimestamp(snapshot *tuf.File[tuf.Snapshot]) (*tuf.File[tuf.Timestamp], error) {
 	root := &p.newest().Signed
 	t := tuf.Timestamp{Meta: map[string]tuf.MetaFile{"snapshot.json": snapshot.Meta()}}
-	t.Publisher.Collection = c.Collection
 	if before := p.base.Timestamp; before != nil {
 		t.Unknown = before.Signed.Unknown
 		t.Version = before.Signed.Version
 		t.Publisher.Parent = before.SHA256()
 	}
 	t.Version++
+	t.Publisher.Collection = p.base.loader.Collection
+	t.Publisher.GraceUntil = p.graceUntil(tuf.RoleTimestamp)
 	t.Expires = p.now.Add(lifetime(root, tuf.RoleTimestamp)).UTC().Truncate(time.Second)
 	t.Publisher.RefreshAfter = earliest(
 		halfLife(root, tuf.RoleTimestamp, t.Expires),
 		halfLife(root, tuf.RoleSnapshot, snapshot.Head().Expires),
 	).UTC().Truncate(time.Second)
-	f, err := tuf.New(t)
-	if err != nil {
-		return nil, err
-	}
-	return f, sign(ctx, c.Keys, tuf.RoleTimestamp, root.Roles[tuf.RoleTimestamp], root.Keys, f)
+	return tuf.New(t)
 }
 
 func earliest(a, b time.Time) time.Time {
@@ -206,10 +229,11 @@ func earliest(a, b time.Time) time.Time {
 	return b
 }
 
-// writeSlots writes the submitted files, the root first, then leaves before
-// their delegators: whatever a file refers to is there before it.
+// writeSlots writes the submitted files, leaves before their delegators:
+// whatever a file refers to is there before it. Only a first root comes before
+// them, and so before anything that clients look for.
 func (c *Committer) writeSlots(ctx context.Context, p *proposal) error {
-	if p.root != nil {
+	if !p.base.Published() {
 		if err := c.writeRoot(ctx, p); err != nil {
 			return err
 		}

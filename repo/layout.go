@@ -97,6 +97,56 @@ func TargetKey(collection, name, sha256 string) string {
 	return TargetsDir(collection) + "/" + dir + sha256 + "." + base
 }
 
+// The private store, which nobody is served from.
+
+// PartKey is a signed role file of a submission, named by its hash.
+func PartKey(collection, sha256 string) string { return collection + "/parts/" + sha256 }
+
+// SubmissionKey is the manifest that makes parts a submission; name is a ULID.
+func SubmissionKey(collection, name string) string {
+	return collection + "/submissions/" + name + ".json"
+}
+
+// QuarantineKey is where the manifest of a submission goes that could not be
+// answered in any orderly way.
+func QuarantineKey(collection, name string) string {
+	return collection + "/submissions/quarantine/" + name + ".json"
+}
+
+// ReceiptKey is the answer to a submission, by the hash of its manifest.
+func ReceiptKey(collection, sha256 string) string {
+	return collection + "/receipts/" + sha256 + ".json"
+}
+
+// OnlineKeyKey is an online key of a role.
+func OnlineKeyKey(collection, role, keyID string) string {
+	return OnlineKeysDir(collection, role) + keyID + ".json"
+}
+
+// OnlineKeysDir is what the online keys of a role lie below.
+func OnlineKeysDir(collection, role string) string { return collection + "/keys/" + role + "/" }
+
+// A PrivateKey is the name of an object of the private store, taken apart.
+type PrivateKey struct {
+	Collection string
+	Kind       string // parts, submissions, receipts, keys or drafts
+	Name       string // what follows, without .json
+}
+
+// ParsePrivate takes the name of an object of the private store apart.
+func ParsePrivate(key string) (PrivateKey, bool) {
+	segments := strings.Split(key, "/")
+	i := slices.IndexFunc(segments, func(s string) bool { return slices.Contains(reserved, s) })
+	if i < 1 || i == len(segments)-1 {
+		return PrivateKey{}, false
+	}
+	p := PrivateKey{
+		Collection: strings.Join(segments[:i], "/"), Kind: segments[i],
+		Name: strings.TrimSuffix(strings.Join(segments[i+1:], "/"), ".json"),
+	}
+	return p, CheckCollection(p.Collection) == nil && p.Kind != "metadata" && p.Kind != "targets"
+}
+
 // RoleFromNotary translates a Notary role: targets/releases/ci is releases.ci
 // in the files, because some clients and hosts fail on a slash in a file name.
 func RoleFromNotary(name string) string {

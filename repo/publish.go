@@ -95,15 +95,19 @@ func lost(err error, burned map[string]int64) bool {
 
 // Plan works out what publishing changes would do now. It changes nothing.
 func (p *Publisher) Plan(ctx context.Context, changes []Change) (*Plan, error) {
-	l := &Loader{
-		Source: p.Store, Collection: p.Collection, Cache: p.Cache,
-		Now: p.Now(), IgnoreExpiry: true, TimestampFirst: true,
-	}
-	base, err := l.Load(ctx)
+	base, err := p.loader().Load(ctx)
 	if err != nil {
 		return nil, err
 	}
 	return base.Plan(ctx, changes)
+}
+
+// loader reads the collection for a change.
+func (p *Publisher) loader() *Loader {
+	return &Loader{
+		Source: p.Store, Collection: p.Collection, Cache: p.Cache,
+		Now: p.Now(), IgnoreExpiry: true, TimestampFirst: true,
+	}
 }
 
 // sign turns the plan into a submission.

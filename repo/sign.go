@@ -53,33 +53,46 @@ func lifetime(root *tuf.Root, role string) time.Duration {
 
 func isTopLevel(role string) bool { return slices.Contains(tuf.TopLevel, role) }
 
-// sign adds the signatures of as many keys of a role as its threshold needs,
-// and checks them as clients do. The error is a *ThresholdError if the keyring
-// holds too few.
+// sign adds the signatures of as many keys of a role as its threshold needs
+// beside those that are there, and checks them as clients do. The error is a
+// *ThresholdError if the keyring holds too few.
 func sign[T tuf.Content](ctx context.Context, ring Keyring, name string, role tuf.Role, keys map[string]tuf.Key, f *tuf.File[T]) error {
-	var signed int64
-	var missing []string
+	missing, err := signHeld(ctx, ring, name, role, keys, f)
+	if err != nil {
+		return err
+	}
+	good := f.SignedBy(role.KeyIDs, keys, true)
+	switch have := int64(len(good)); {
+	case have >= role.Threshold:
+		return nil
+	case len(missing) == 0:
+		return fmt.Errorf("sign %s: %d of %d signatures are good", RoleToNotary(name), have, role.Threshold)
+	}
+	return &ThresholdError{Role: name, Have: len(good), Need: role.Threshold, Missing: missing}
+}
+
+// signHeld signs as far as the threshold needs and the keyring goes. It returns
+// the IDs of the keys that it looked for in vain.
+func signHeld[T tuf.Content](ctx context.Context, ring Keyring, name string, role tuf.Role, keys map[string]tuf.Key, f *tuf.File[T]) (missing []string, err error) {
+	signed := f.SignedBy(role.KeyIDs, keys, true)
 	for _, id := range role.KeyIDs {
-		if signed == role.Threshold {
+		if int64(len(signed)) >= role.Threshold {
 			break
+		}
+		if slices.Contains(signed, id) {
+			continue
 		}
 		err := signWith(ctx, ring, name, id, f)
 		switch {
 		case errors.Is(err, ErrNoKey):
 			missing = append(missing, id)
 		case err != nil:
-			return fmt.Errorf("sign %s with key %s: %w", RoleToNotary(name), short(id), err)
+			return nil, fmt.Errorf("sign %s with key %s: %w", RoleToNotary(name), short(id), err)
 		default:
-			signed++
+			signed = append(signed, id)
 		}
 	}
-	if signed < role.Threshold {
-		return &ThresholdError{Role: name, Have: int(signed), Need: role.Threshold, Missing: missing}
-	}
-	if good := f.SignedBy(role.KeyIDs, keys, true); int64(len(good)) < role.Threshold {
-		return fmt.Errorf("sign %s: the keys made %d good signatures of %d", RoleToNotary(name), len(good), signed)
-	}
-	return nil
+	return missing, nil
 }
 
 func signWith[T tuf.Content](ctx context.Context, ring Keyring, role, keyID string, f *tuf.File[T]) error {

@@ -57,16 +57,28 @@ func (s *stockView) check() (err error) {
 	return nil
 }
 
-// checkStock looks at the finished set as a client does that comes from the
-// root in force before.
+// checkStock looks at the finished set as clients do: one that comes from the
+// root in force before and sees the new one, and one that does not see it yet.
 func checkStock(p *proposal, next ready) error {
-	s := &stockView{timestamp: next.timestamp.Bytes(), snapshot: next.snapshot.Bytes()}
-	if p.base.Published() {
-		s.roots = append(s.roots, p.base.Root().Bytes())
+	s := &stockView{timestamp: next.timestamp.Bytes(), snapshot: next.snapshot.Bytes(), roles: p.stockRoles()}
+	var views [][][]byte
+	switch {
+	case p.root != nil && p.base.Published():
+		before := p.base.Root().Bytes()
+		views = [][][]byte{{before}, {before, p.root.Bytes()}}
+	default:
+		views = [][][]byte{{p.newest().Bytes()}}
 	}
-	if p.root != nil {
-		s.roots = append(s.roots, p.root.Bytes())
+	for _, s.roots = range views {
+		if err := s.check(); err != nil {
+			return &Rejection{Reason: err}
+		}
 	}
+	return nil
+}
+
+func (p *proposal) stockRoles() []stockRole {
+	var roles []stockRole
 	for _, role := range p.order {
 		f := p.targets[role]
 		if f == nil {
@@ -76,10 +88,7 @@ func checkStock(p *proposal, next ready) error {
 		if role == tuf.RoleTargets {
 			parent = tuf.RoleRoot
 		}
-		s.roles = append(s.roles, stockRole{role, parent, f.Bytes()})
+		roles = append(roles, stockRole{role, parent, f.Bytes()})
 	}
-	if err := s.check(); err != nil {
-		return &Rejection{Reason: err}
-	}
-	return nil
+	return roles
 }

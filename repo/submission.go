@@ -16,16 +16,20 @@ type Submission struct {
 	Collection string
 	Files      map[string][]byte // by role: root, targets, delegations
 
-	renew bool // make a new snapshot also where none is due
+	renew bool   // make a new snapshot also where none is due
+	id    string // of the manifest that was read, whatever it held
+}
+
+// manifest is the form of a submission's manifest.
+type manifest struct {
+	Collection string            `json:"collection"`
+	Parts      map[string]string `json:"parts"` // SHA-256 by role
 }
 
 // Manifest names the files by their hashes: the one object by which a
 // submission is handed to somebody else.
 func (s *Submission) Manifest() []byte {
-	m := struct {
-		Collection string            `json:"collection"`
-		Parts      map[string]string `json:"parts"`
-	}{s.Collection, map[string]string{}}
+	m := manifest{s.Collection, map[string]string{}}
 	for role, data := range s.Files {
 		m.Parts[role] = hexSum(data)
 	}
@@ -37,14 +41,20 @@ func (s *Submission) Manifest() []byte {
 }
 
 // ID is the SHA-256 of the manifest, in hex.
-func (s *Submission) ID() string { return hexSum(s.Manifest()) }
+func (s *Submission) ID() string {
+	if s.id != "" {
+		return s.id
+	}
+	return hexSum(s.Manifest())
+}
 
-// A Receipt says what became of a submission that was committed.
+// A Receipt says what became of a submission.
 type Receipt struct {
 	Collection string           `json:"collection"`
-	Submission string           `json:"submission"` // its ID
-	Versions   map[string]int64 `json:"versions"`   // of the roles now published, as far as this commit wrote them
-	Committed  time.Time        `json:"committed"`
+	Submission string           `json:"submission"`         // its ID
+	Versions   map[string]int64 `json:"versions,omitempty"` // of the roles now published, as far as this commit wrote them
+	Committed  time.Time        `json:"committed,omitzero"`
+	Refused    *Refusal         `json:"refused,omitempty"` // nil if it was committed
 }
 
 func hexSum(data []byte) string {

@@ -375,6 +375,9 @@ func (p *proposal) checkExpiries() error {
 		if err := p.checkExpiry(tuf.RoleRoot, p.root.Head()); err != nil {
 			return err
 		}
+		if grace := p.root.Head().Publisher.GraceUntil; grace.After(p.now.Add(maxGrace)) {
+			return reject(tuf.RoleRoot, "its grace lasts until %s, more than %v", grace.Format(time.RFC3339), maxGrace)
+		}
 	}
 	for role, f := range p.targets {
 		if err := p.checkExpiry(role, f.Head()); err != nil {

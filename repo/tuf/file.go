@@ -96,8 +96,10 @@ func New[T Content](signed T) (*File[T], error) {
 	if f.text, err = json.Marshal(&f.Signed, json.Deterministic(true)); err != nil {
 		return nil, fmt.Errorf("encode %s: %w", head.Type, err)
 	}
-	f.payload, err = Canonical(f.text)
-	return f, err
+	if f.payload, err = Canonical(f.text); err != nil {
+		return nil, err
+	}
+	return f, f.encode()
 }
 
 // Head returns the common part of content.
@@ -152,6 +154,11 @@ func (f *File[T]) AddSignature(keyID string, sig []byte) error {
 	slices.SortFunc(f.Signatures, func(a, b Signature) int {
 		return strings.Compare(a.KeyID, b.KeyID)
 	})
+	return f.encode()
+}
+
+// encode renews Bytes.
+func (f *File[T]) encode() error {
 	head, err := json.Marshal(envelope{Signatures: f.Signatures, Unknown: f.unknown})
 	if err != nil {
 		return fmt.Errorf("encode signatures: %w", err)

@@ -1,0 +1,90 @@
+package repo_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"publisher/repo"
+	"publisher/repo/tuf"
+)
+
+// A party holds some of a collection's keys, and has a cache of its own.
+func (w *world) party(keys ring) *world {
+	other := *w
+	other.ring, other.cache = keys, w.newCache()
+	return &other
+}
+
+// handOver gives snapshot and timestamp to the keys of another party.
+func handOver(t *testing.T, from, to *world) (map[string]tuf.Key, error) {
+	t.Helper()
+	keys := map[string]tuf.Key{}
+	for _, role := range []string{tuf.RoleSnapshot, tuf.RoleTimestamp} {
+		keys[role] = to.ring.generate(t)
+	}
+	return keys, from.handOverTo(t, keys, to)
+}
+
+// handOverTo runs the command of w, who holds the root keys; the other party
+// only cosigns.
+func (w *world) handOverTo(t *testing.T, keys map[string]tuf.Key, other *world) error {
+	t.Helper()
+	c := w.committer()
+	c.Cosign = other.committer().CosignFor
+	p := w.publisher()
+	p.Commit = c.Commit
+	_, err := p.HandOver(t.Context(), keys, repo.DefaultGrace)
+	return err
+}
+
+func TestHandOver(t *testing.T) {
+	local := newWorld(t)
+	local.mustPublish(add("a", "1"))
+	online := local.party(ring{})
+	if _, err := handOver(t, local, online); err != nil {
+		t.Fatal(err)
+	}
+	// The old holder cannot go on, and the new one not before the grace is over.
+	var grace *repo.GraceError
+	var threshold *repo.ThresholdError
+	if _, err := local.publish(add("b", "2")); !errors.As(err, &threshold) {
+		t.Errorf("the old keys publish: %v", err)
+	}
+	if _, err := online.committer().Refresh(t.Context(), true); !errors.As(err, &grace) {
+		t.Errorf("the new keys alone sign during the grace: %v", err)
+	}
+	local.now = local.now.Add(repo.DefaultGrace + time.Second)
+	online.now = local.now
+	if _, err := online.committer().Refresh(t.Context(), true); err != nil {
+		t.Fatal(err)
+	}
+	if got := local.view(); got.Root().Signed.Version != 2 || got.Timestamp.Signed.Version != 3 {
+		t.Errorf("root %d, timestamp %d", got.Root().Signed.Version, got.Timestamp.Signed.Version)
+	}
+}
+
+func TestHandOverAndBack(t *testing.T) {
+	local := newWorld(t)
+	local.mustPublish(add("a", "1"))
+	online := local.party(ring{})
+	for range 3 {
+		if _, err := handOver(t, local, online); err != nil {
+			t.Fatal(err)
+		}
+		local.now = local.now.Add(time.Hour)
+		online.now = local.now
+		mine := map[string]tuf.Key{
+			tuf.RoleSnapshot: local.ring.generate(t), tuf.RoleTimestamp: local.ring.generate(t),
+		}
+		if err := local.handOverTo(t, mine, online); err != nil {
+			t.Fatal(err)
+		}
+		local.now = local.now.Add(time.Hour)
+		online.now = local.now
+		local.mustPublish(add("a", local.now.String()))
+	}
+	if got := local.view().Root().Signed.Version; got != 7 {
+		t.Errorf("root version %d", got)
+	}
+}
