@@ -86,12 +86,15 @@ func TestForge(t *testing.T) {
 	f.mustBeClean()
 }
 
-// hand gives a top-level role to another key of the new root, which is signed by
-// the root's old key.
+// hand gives a top-level role to another key of the new root. Its file is signed
+// by both, for clients that do not see the new root yet; root by the new one.
 func (f *forge) hand(role string, id string) {
 	f.at("root", "roles", role)["keyids"] = []any{id}
 	if _, submitted := f.files[role]; submitted {
-		f.signers[role] = []string{id}
+		if role == tuf.RoleRoot {
+			f.signers[role] = nil
+		}
+		f.signers[role] = append(f.signers[role], id)
 	}
 }
 

@@ -21,6 +21,9 @@ import (
 type Memory struct {
 	Now func() time.Time // stamps objects; not to be changed once in use
 
+	// Date, if set, is the server's clock that answers tell.
+	Date func() time.Time
+
 	mu      sync.Mutex
 	objects map[string]memoryObject
 	writes  int
@@ -44,7 +47,7 @@ func (m *Memory) Get(ctx context.Context, key string) (Object, error) {
 		return Object{}, fmt.Errorf("get %s: %w", key, err)
 	}
 	body := io.NopCloser(bytes.NewReader(o.data))
-	return Object{Body: body, Size: int64(len(o.data)), Version: o.version, Modified: o.modified}, nil
+	return Object{Body: body, Size: int64(len(o.data)), Version: o.version, Modified: o.modified, Date: m.date()}, nil
 }
 
 // Stat implements Stater.
@@ -54,7 +57,14 @@ func (m *Memory) Stat(ctx context.Context, key string) (Info, error) {
 		return Info{}, fmt.Errorf("stat %s: %w", key, err)
 	}
 	sum := sha256.Sum256(o.data)
-	return Info{Size: int64(len(o.data)), Version: o.version, Modified: o.modified, SHA256: sum[:]}, nil
+	return Info{Size: int64(len(o.data)), Version: o.version, Modified: o.modified, Date: m.date(), SHA256: sum[:]}, nil
+}
+
+func (m *Memory) date() time.Time {
+	if m.Date == nil {
+		return time.Time{}
+	}
+	return m.Date()
 }
 
 func (m *Memory) lookup(ctx context.Context, key string) (memoryObject, error) {

@@ -84,6 +84,7 @@ type Object struct {
 	Size     int64 // in bytes, -1 if the store does not say
 	Version  Version
 	Modified time.Time // zero if the store does not say
+	Date     time.Time // the server's clock as it answered, zero if it does not say
 }
 
 // An Entry is one object of a listing.
@@ -98,7 +99,8 @@ type Info struct {
 	Size     int64 // in bytes
 	Version  Version
 	Modified time.Time
-	SHA256   []byte // nil unless the store itself vouches for it
+	Date     time.Time // the server's clock as it answered, zero if it does not say
+	SHA256   []byte    // nil unless the store itself vouches for it
 }
 
 // A Stater can describe an object without a download. Stat returns an error
@@ -220,5 +222,5 @@ func Stat(ctx context.Context, s Getter, key string) (Info, error) {
 	if err != nil {
 		return Info{}, err
 	}
-	return Info{Size: obj.Size, Version: obj.Version, Modified: obj.Modified}, obj.Body.Close()
+	return Info{Size: obj.Size, Version: obj.Version, Modified: obj.Modified, Date: obj.Date}, obj.Body.Close()
 }

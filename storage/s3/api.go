@@ -7,8 +7,10 @@ import (
 	"errors"
 	"io"
 	"iter"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
@@ -39,6 +41,7 @@ func (a *api) Get(ctx context.Context, key string) (storage.Object, error) {
 		Size:     size,
 		Version:  storage.Version(aws.ToString(out.ETag)),
 		Modified: aws.ToTime(out.LastModified),
+		Date:     date(out.ResultMetadata),
 	}, nil
 }
 
@@ -53,8 +56,15 @@ func (a *api) Head(ctx context.Context, key string) (storage.Info, error) {
 		Size:     aws.ToInt64(out.ContentLength),
 		Version:  storage.Version(aws.ToString(out.ETag)),
 		Modified: aws.ToTime(out.LastModified),
+		Date:     date(out.ResultMetadata),
 		SHA256:   s3api.WholeSHA256(aws.ToString(out.ChecksumSHA256), string(out.ChecksumType)),
 	}, nil
+}
+
+// date is the server's clock as it answered.
+func date(m middleware.Metadata) time.Time {
+	at, _ := awsmiddleware.GetServerTime(m)
+	return at
 }
 
 func (a *api) HeadBucket(ctx context.Context) error {
