@@ -2,6 +2,7 @@ package s3
 
 import (
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -32,3 +33,26 @@ func mustOpen(t *testing.T, srv testserver.S3, prefix string, patience time.Dura
 func TestVersityGW(t *testing.T) { s3test.Run(t, testserver.VersityGW(t), mustOpen) }
 
 func TestMinIO(t *testing.T) { s3test.Run(t, testserver.MinIO(t), mustOpen) }
+
+// TestVersityGWDate wants the server's clock with every answer that has room
+// for it.
+func TestVersityGWDate(t *testing.T) {
+	s := mustOpen(t, testserver.VersityGW(t).NewBucket(t), "/prefix", time.Minute)
+	if _, err := s.Put(t.Context(), "a", strings.NewReader("x"), storage.Absent); err != nil {
+		t.Fatal(err)
+	}
+	obj, err := s.Get(t.Context(), "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	obj.Body.Close()
+	info, err := storage.Stat(t.Context(), s, "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, date := range []time.Time{obj.Date, info.Date} {
+		if off := time.Since(date).Abs(); off > time.Minute {
+			t.Errorf("the server's date is %v, which is %v off", date, off)
+		}
+	}
+}
