@@ -54,7 +54,7 @@ func TestLayers(t *testing.T) {
 		{`^publisher/storage$`, `^publisher/|^[a-z0-9-]+\.[a-z]`, "the contract needs the standard library alone"},
 		{`^publisher/storage/`, `^publisher/(repo|trust|cmd|lambda)\b`, "a driver knows nothing of collections"},
 		{`^publisher/(repo|trust)\b`, `^publisher/storage/|aws-sdk|minio-go|spf13/cobra|charm\.land`, "the brain knows no driver and no terminal"},
-		{`^publisher/repo/(tuf|strict|keys)$`, `^publisher/(storage|repo|trust)$`, "formats and keys know no collection"},
+		{`^publisher/repo/(tuf|strict|keys)(/|$)`, `^publisher/(storage|repo|trust)$`, "formats and keys know no collection"},
 	} {
 		for path, p := range packages(t) {
 			if !regexp.MustCompile(rule.packages).MatchString(path) {
