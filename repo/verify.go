@@ -44,7 +44,7 @@ func verifySubmission(ctx context.Context, base *View, sub *Submission, store st
 	steps := []func() error{
 		func() error { return p.parse(sub) },
 		func() error { return p.checkParents(ctx) },
-		func() error { return p.checkVersions(ctx) },
+		func() error { return p.checkVersions() },
 		func() error { return p.checkRoot() },
 		func() error { return p.checkRoles(ctx) },
 		func() error { return p.checkPaths() },
@@ -102,7 +102,7 @@ func parseForm[T tuf.Content](data []byte, collection string, max int64) (*tuf.F
 	if err != nil {
 		return nil, err
 	}
-	return f, checkForm(f, collection, int(max))
+	return f, checkForm(f, collection)
 }
 
 // checkParents finds out whether somebody else's publish came first.
@@ -143,19 +143,12 @@ func (v *View) rootParent() string {
 	return v.Root().SHA256()
 }
 
-func (p *proposal) checkVersions(ctx context.Context) error {
+func (p *proposal) checkVersions() error {
 	for role, f := range p.targets {
-		current, err := p.base.current(ctx, role)
-		if err != nil {
-			return err
-		}
 		var before int64
-		if current != nil {
-			before = current.Head().Version
-		}
 		// A role once listed stays listed, also while nothing delegates to it.
 		if p.base.Published() {
-			before = max(before, p.base.Snapshot.Signed.Meta[role+".json"].Version)
+			before = p.base.Snapshot.Signed.Meta[role+".json"].Version
 		}
 		switch version := f.Head().Version; {
 		case version <= before:
