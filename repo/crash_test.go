@@ -37,6 +37,12 @@ var operations = []operation{
 		w.delegate("targets", "ci", "ci/*")
 		w.mustPublish(in("ci", add("ci/x", "1")))
 	}, publishing(add("a", "one"), in("ci", add("ci/x", "one")), in("ci", add("ci/y", "2")))},
+	{"publish of what is in the store", func(w *world) {
+		w.mustPublish(add("a", "1"))
+		if _, err := w.store.Put(w.t.Context(), repo.TargetKey(collection, "b", sum("2")), strings.NewReader("2"), storage.Absent); err != nil {
+			w.t.Fatal(err)
+		}
+	}, publishing(stored(add("b", "2")))},
 	{"refresh of what is due", func(w *world) {
 		w.mustPublish(add("a", "1"))
 		w.now = w.now.Add(8 * 24 * time.Hour)
@@ -49,6 +55,12 @@ var operations = []operation{
 		w.mustPublish(add("a", "1"))
 		w.now = w.now.Add(time.Minute)
 	}, refreshing(true)},
+}
+
+// stored is an addition whose bytes are in the store already.
+func stored(c repo.Change) repo.Change {
+	c.Source = ""
+	return c
 }
 
 func publishing(changes ...repo.Change) func(*world) error {

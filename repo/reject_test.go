@@ -73,6 +73,7 @@ func TestForge(t *testing.T) {
 	f := newForge(t, family(t))
 	f.at("targets")["later"] = object{"a field": []any{nil, 1}}
 	f.at("targets", "targets", "new")["custom"] = object{"any": nil}
+	f.delegate("targets", "later", "later/*") // which has published nothing yet
 	rsaKey := f.foreign(tuf.TypeRSA, tuf.SchemeRSA, &rsaPrivate().PublicKey, saltEqualsHash)
 	f.hand(tuf.RoleTargets, rsaKey)
 	if _, _, err := f.commit(); err != nil {
