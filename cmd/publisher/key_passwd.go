@@ -21,7 +21,14 @@ terminal.`,
 }
 
 func runKeyPasswd(a *app, id string, s newSecret) error {
-	held, err := a.findKey(id)
+	if err := s.check(); err != nil {
+		return err
+	}
+	id, err := a.findKey(id)
+	if err != nil {
+		return err
+	}
+	held, err := a.heldKey(id)
 	if err != nil {
 		return err
 	}
