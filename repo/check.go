@@ -102,8 +102,12 @@ func (c *Checker) checkRoots(ctx context.Context) error {
 	for n := int64(1); n <= trusted.Signed.Version+maxRoots; n++ {
 		if n > trusted.Signed.Version {
 			key := SlotKey(c.Collection, tuf.RoleRoot, n)
-			if _, err := storage.Stat(ctx, c.Source, key); errors.Is(err, fs.ErrNotExist) {
+			_, err := storage.Stat(ctx, c.Source, key)
+			if errors.Is(err, fs.ErrNotExist) {
 				break
+			}
+			if err != nil {
+				return err
 			}
 		}
 		if err := c.checkRoot(ctx, n, trusted); err != nil {
