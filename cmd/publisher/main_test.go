@@ -28,6 +28,9 @@ func TestMain(m *testing.M) {
 //	refuses N publisher …  the same, and no file in $WORK has changed
 //	let NAME [REGEXP]      the variable NAME is what the last command printed, or
 //	                       of that what the group of the expression matches
+//	onejson                the last command printed one JSON value
+//	s3 NAME MODE           the variable NAME is the --store of a server of that
+//	                       kind, see fakeS3
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
@@ -39,6 +42,8 @@ func TestScripts(t *testing.T) {
 			"refuses": refuses,
 			"let":     let,
 			"dev":     devServer,
+			"onejson": onejson,
+			"s3":      fakeS3,
 		},
 	})
 }
