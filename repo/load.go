@@ -285,6 +285,9 @@ func (v *View) loadSnapshot(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if _, ok := snapshot.Signed.Meta["targets.json"]; !ok {
+		return unverified(SlotName(tuf.RoleSnapshot, meta.Version), errors.New("targets.json is not listed"))
+	}
 	old := v.old.snapshot
 	if old != nil && verifyTop(v.Root(), tuf.RoleSnapshot, old) == nil {
 		if err := checkSnapshotRollback(&old.Signed, &snapshot.Signed); err != nil {
@@ -328,8 +331,11 @@ func loadListed[T tuf.Content](
 	}
 	name := SlotName(role, meta.Version)
 	data, _, err := v.read(ctx, v.slotOrPlain(role, meta.Version), max)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, unverified(name, err)
+	}
 	if err != nil {
-		return nil, missing(name, err)
+		return nil, err
 	}
 	f, err := parseListed(data, meta, max, verify)
 	if err != nil {
@@ -353,14 +359,6 @@ func parseListed[T tuf.Content](data []byte, meta tuf.MetaFile, max int64, verif
 	return f, verify(f)
 }
 
-// missing turns the absence of a file that must be there into what it is.
-func missing(name string, err error) error {
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, storage.ErrTooLarge) {
-		return unverified(name, err)
-	}
-	return err
-}
-
 // slotOrPlain is the name under which a mirror has a role's file; section 6.2.
 func (v *View) slotOrPlain(role string, version int64) string {
 	if v.Root().Signed.ConsistentSnapshot {
@@ -370,7 +368,11 @@ func (v *View) slotOrPlain(role string, version int64) string {
 }
 
 func (v *View) read(ctx context.Context, name string, max int64) ([]byte, storage.Version, error) {
-	return storage.Read(ctx, v.loader.Source, MetadataDir(v.loader.Collection)+"/"+name, max)
+	data, version, err := storage.Read(ctx, v.loader.Source, MetadataDir(v.loader.Collection)+"/"+name, max)
+	if errors.Is(err, storage.ErrTooLarge) {
+		err = unverified(name, err)
+	}
+	return data, version, err
 }
 
 // keep caches a verified file.
