@@ -25,6 +25,11 @@ func (a *app) readKeyFile(file, role string) ([]keys.Private, error) {
 	var all []keys.Private
 	for _, block := range privateBlocks(data) {
 		h := block.header
+		for _, told := range []string{h.Role, h.Collection} {
+			if printable(told) != told {
+				return nil, badKey(file, keyFileHint, fmt.Errorf("its headers have %q", told))
+			}
+		}
 		if h.Role == "" {
 			h.Role = role
 		}
