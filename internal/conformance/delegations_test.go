@@ -290,3 +290,30 @@ func TestTwoDelegators(t *testing.T) {
 		t.Errorf("got %v, want a missing signature", err)
 	}
 }
+
+// TestListOrder: of two targets of one name, the one that clients get is listed
+// first.
+func TestListOrder(t *testing.T) {
+	s := newSim(t)
+	s.graph(edge{parent: "targets", role: "a"}, edge{parent: "targets", role: "b"}, edge{parent: "a", role: "c"})
+	for _, role := range []string{"a", "b", "c", "targets"} {
+		s.add(role, "x", "content of "+role)
+	}
+	s.publish()
+	c := &client{metadataDir: s.dir + "/metadata", metadataURL: s.url + "/m", now: s.now.Unix()}
+	view, err := c.refresh(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	targets, err := view.List(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var roles []string
+	for _, target := range targets {
+		roles = append(roles, target.Role)
+	}
+	if got := strings.Join(roles, " "); got != "targets a c b" {
+		t.Errorf("listed %s", got)
+	}
+}
