@@ -8,8 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"publisher/repo/tuf"
 	"publisher/storage"
 )
@@ -314,26 +312,24 @@ func (p *proposal) delegator(role string) (*tuf.DelegatedRole, string) {
 // public store, with its length, and with its hash where the store vouches for
 // one.
 func (p *proposal) checkObjects(ctx context.Context, store storage.Getter) error {
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(16)
+	var added []Target
 	for role, f := range p.targets {
 		current, err := p.base.current(ctx, role)
 		if err != nil {
 			return err
 		}
 		for name, file := range f.Signed.Targets {
-			if current != nil && sameContent(current.Signed.Targets[name], file) {
-				continue
+			if current == nil || !sameContent(current.Signed.Targets[name], file) {
+				added = append(added, Target{name, role, file})
 			}
-			group.Go(func() error {
-				if err := checkObject(ctx, store, p.base.loader.Collection, name, file); err != nil {
-					return &Rejection{Role: role, Reason: err}
-				}
-				return nil
-			})
 		}
 	}
-	return group.Wait()
+	return each(ctx, 16, added, func(ctx context.Context, t Target) error {
+		if err := checkObject(ctx, store, p.base.loader.Collection, t.Name, t.TargetFile); err != nil {
+			return &Rejection{Role: t.Role, Reason: err}
+		}
+		return nil
+	})
 }
 
 func sameContent(a, b tuf.TargetFile) bool {
