@@ -20,6 +20,7 @@ import (
 // caches of their own, of which any request may fail or be overtaken by another
 // process. After each, check is clean and a newcomer sees what was acknowledged.
 func TestProperty(t *testing.T) {
+	t.Parallel()
 	steps := 15
 	if testing.Short() {
 		steps = 4
