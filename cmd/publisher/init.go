@@ -8,6 +8,8 @@ import (
 	"io"
 	"io/fs"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/oklog/ulid/v2"
@@ -156,12 +158,14 @@ type plannedRoot struct {
 // setThreshold reads n or n/m. Root keys that are given are as many as they
 // are.
 func (p *plannedRoot) setThreshold(role, text string, rootKeys int) error {
-	var n, m int
-	if _, err := fmt.Sscanf(text, "%d/%d", &n, &m); err != nil {
-		if _, err := fmt.Sscanf(text+"$", "%d$", &n); err != nil {
-			return usage("--threshold root=2/3", "--threshold %s=%s is not a number", role, text)
-		}
-		m = n
+	first, second, ok := strings.Cut(text, "/")
+	if !ok {
+		second = first
+	}
+	n, err := strconv.Atoi(first)
+	m, err2 := strconv.Atoi(second)
+	if err != nil || err2 != nil {
+		return usage("--threshold root=2/3", "--threshold %s=%s is not a number", role, text)
 	}
 	if role == tuf.RoleRoot && rootKeys > 0 {
 		m = rootKeys
