@@ -16,7 +16,7 @@ import (
 
 const (
 	// maxRaces is how often a commit starts again after others came first.
-	maxRaces = 100
+	maxRaces = 1000
 
 	// burnAfter is the age at which an unreferenced slot may be garbage that
 	// somebody is about to remove, and is not built upon any more.
