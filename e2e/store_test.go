@@ -53,7 +53,13 @@ func kindsMinIO(t *testing.T) []kind {
 
 // directory is a directory, served as publisher dev does.
 func directory(t *testing.T) store {
-	path := t.TempDir()
+	s, _ := directoryIn(t)
+	return s
+}
+
+// directoryIn is directory, and its path.
+func directoryIn(t *testing.T) (_ store, path string) {
+	path = t.TempDir()
 	s, err := dir.Open(path)
 	if err != nil {
 		t.Fatal(err)
@@ -64,7 +70,7 @@ func directory(t *testing.T) store {
 		url:    (&url.URL{Scheme: "file", Path: "/" + strings.TrimPrefix(filepath.ToSlash(path), "/")}).String(),
 		public: server.URL,
 		keys:   func(t *testing.T) []string { return listed(t, s) },
-	}
+	}, path
 }
 
 func listed(t *testing.T, s storage.Store) []string {

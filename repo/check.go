@@ -12,8 +12,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"publisher/repo/tuf"
 	"publisher/storage"
 )
@@ -102,8 +100,12 @@ func (c *Checker) checkRoots(ctx context.Context) error {
 	for n := int64(1); n <= trusted.Signed.Version+maxRoots; n++ {
 		if n > trusted.Signed.Version {
 			key := SlotKey(c.Collection, tuf.RoleRoot, n)
-			if _, err := storage.Stat(ctx, c.Source, key); errors.Is(err, fs.ErrNotExist) {
+			_, err := storage.Stat(ctx, c.Source, key)
+			if errors.Is(err, fs.ErrNotExist) {
 				break
+			}
+			if err != nil {
+				return err
 			}
 		}
 		if err := c.checkRoot(ctx, n, trusted); err != nil {
@@ -301,12 +303,9 @@ func (w *roleWalk) collect(file string, f *tuf.File[tuf.Targets], chain []*tuf.D
 // checkTargets looks at every listed object.
 func (c *Checker) checkTargets(ctx context.Context) error {
 	c.found.Targets = len(c.listed)
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(16)
-	for _, key := range slices.Sorted(maps.Keys(c.listed)) {
-		group.Go(func() error { return c.checkTarget(ctx, key, c.names[key], c.listed[key]) })
-	}
-	return group.Wait()
+	return each(ctx, 16, slices.Sorted(maps.Keys(c.listed)), func(ctx context.Context, key string) error {
+		return c.checkTarget(ctx, key, c.names[key], c.listed[key])
+	})
 }
 
 func (c *Checker) checkTarget(ctx context.Context, key, name string, target tuf.TargetFile) error {

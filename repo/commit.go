@@ -16,7 +16,7 @@ import (
 
 const (
 	// maxRaces is how often a commit starts again after others came first.
-	maxRaces = 100
+	maxRaces = 1000
 
 	// freshFor is how long a view is committed upon without another look.
 	// During a rotation, signatures count on nobody writing from an older one.

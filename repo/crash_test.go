@@ -25,7 +25,7 @@ type operation struct {
 	run     func(w *world) error
 }
 
-var operations = []operation{
+var allOperations = []operation{
 	{"init", func(*world) {}, publishing()},
 	{"init with targets", func(*world) {}, publishing(add("a", "1"), add("dir/b", "2"))},
 	{"first publish", func(w *world) { w.mustPublish() }, publishing(add("a", "1"), add("dir/b", "2"))},
@@ -37,6 +37,12 @@ var operations = []operation{
 		w.delegate("targets", "ci", "ci/*")
 		w.mustPublish(in("ci", add("ci/x", "1")))
 	}, publishing(add("a", "one"), in("ci", add("ci/x", "one")), in("ci", add("ci/y", "2")))},
+	{"publish of what is in the store", func(w *world) {
+		w.mustPublish(add("a", "1"))
+		if _, err := w.store.Put(w.t.Context(), repo.TargetKey(collection, "b", sum("2")), strings.NewReader("2"), storage.Absent); err != nil {
+			w.t.Fatal(err)
+		}
+	}, publishing(stored(add("b", "2")))},
 	{"refresh of what is due", func(w *world) {
 		w.mustPublish(add("a", "1"))
 		w.now = w.now.Add(8 * 24 * time.Hour)
@@ -49,6 +55,24 @@ var operations = []operation{
 		w.mustPublish(add("a", "1"))
 		w.now = w.now.Add(time.Minute)
 	}, refreshing(true)},
+}
+
+// operations is all of them, or in a short run every third.
+func operations() []operation {
+	if !testing.Short() {
+		return allOperations
+	}
+	var some []operation
+	for i := 0; i < len(allOperations); i += 3 {
+		some = append(some, allOperations[i])
+	}
+	return some
+}
+
+// stored is an addition whose bytes are in the store already.
+func stored(c repo.Change) repo.Change {
+	c.Source = ""
+	return c
 }
 
 func publishing(changes ...repo.Change) func(*world) error {
@@ -217,8 +241,9 @@ func (s *scene) checkConverges(t *testing.T, after *world) {
 
 // TestCrashPut breaks every Put of every operation in every way.
 func TestCrashPut(t *testing.T) {
+	t.Parallel()
 	faults := []storagetest.Fault{storagetest.Lost, storagetest.AppliedFailed, storagetest.AppliedAgain, storagetest.Killed}
-	for _, op := range operations {
+	for _, op := range operations() {
 		s := newScene(t, op)
 		puts := s.requests(t, "PUT")
 		if puts < 1 {
@@ -242,7 +267,8 @@ func TestCrashPut(t *testing.T) {
 
 // TestCrashRead breaks every Get and Stat of every operation.
 func TestCrashRead(t *testing.T) {
-	for _, op := range operations {
+	t.Parallel()
+	for _, op := range operations() {
 		s := newScene(t, op)
 		for _, method := range []string{"GET", "STAT"} {
 			for n := range s.requests(t, method) {
@@ -272,7 +298,8 @@ func onNth(method string, n int, f storagetest.Fault) func(storagetest.Request) 
 // TestCrashTruncated cuts every answer short, by a store that says how long it
 // should have been and by one that does not.
 func TestCrashTruncated(t *testing.T) {
-	for _, op := range operations {
+	t.Parallel()
+	for _, op := range operations() {
 		s := newScene(t, op)
 		for n := range s.requests(t, "GET") {
 			for _, sized := range []bool{true, false} {

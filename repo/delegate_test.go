@@ -78,7 +78,7 @@ func successor(f *tuf.File[tuf.Targets], now time.Time) tuf.Targets {
 	next := f.Signed
 	next.Targets = maps.Clone(next.Targets)
 	next.Version++
-	next.Expires = now.Add(24 * time.Hour)
+	next.Expires = now.Add(100 * 24 * time.Hour)
 	next.Publisher.Parent = f.SHA256()
 	return next
 }

@@ -64,6 +64,7 @@ type View struct {
 	loader  *Loader
 	version storage.Version // of timestamp.json
 	old     cached
+	vouched map[voucher]bool
 }
 
 // Load verifies the collection down to its snapshot; TUF specification,
@@ -93,7 +94,7 @@ func (l *Loader) Load(ctx context.Context) (*View, error) {
 // begin reads the cache. That comes before the store: another process may put
 // newer files into it meanwhile, against which ours would look rolled back.
 func (l *Loader) begin() (*View, error) {
-	v := &View{loader: l, Targets: map[string]*tuf.File[tuf.Targets]{}, old: readCache(l.Cache)}
+	v := &View{loader: l, Targets: map[string]*tuf.File[tuf.Targets]{}, vouched: map[voucher]bool{}, old: readCache(l.Cache)}
 	return v, v.trustedRoot()
 }
 
@@ -278,18 +279,19 @@ func checkTimestampRollback(old, ts *tuf.Timestamp) error {
 // loadSnapshot verifies the snapshot that the timestamp names; section 5.5.
 func (v *View) loadSnapshot(ctx context.Context) error {
 	meta := v.Timestamp.Signed.Meta["snapshot.json"]
-	snapshot, err := loadListed[tuf.Snapshot](ctx, v, tuf.RoleSnapshot, meta, maxSnapshot)
+	snapshot, err := loadListed(ctx, v, tuf.RoleSnapshot, meta, maxSnapshot, func(f *tuf.File[tuf.Snapshot]) error {
+		return verifyTop(v.Root(), tuf.RoleSnapshot, f)
+	})
 	if err != nil {
 		return err
 	}
-	name := SlotName(tuf.RoleSnapshot, meta.Version)
-	if err := verifyTop(v.Root(), tuf.RoleSnapshot, snapshot); err != nil {
-		return unverified(name, err)
+	if _, ok := snapshot.Signed.Meta["targets.json"]; !ok {
+		return unverified(SlotName(tuf.RoleSnapshot, meta.Version), errors.New("targets.json is not listed"))
 	}
 	old := v.old.snapshot
 	if old != nil && verifyTop(v.Root(), tuf.RoleSnapshot, old) == nil {
 		if err := checkSnapshotRollback(&old.Signed, &snapshot.Signed); err != nil {
-			return unverified(name, err)
+			return unverified(SlotName(tuf.RoleSnapshot, meta.Version), err)
 		}
 	}
 	if err := v.checkExpiry(tuf.RoleSnapshot, snapshot.Head()); err != nil {
@@ -314,39 +316,47 @@ func checkSnapshotRollback(old, snapshot *tuf.Snapshot) error {
 	return nil
 }
 
-// loadListed returns the file that meta describes, from the cache if that has
-// the very same, else from the store, and checks it against meta. Signatures
-// are the caller's.
-func loadListed[T tuf.Content](ctx context.Context, v *View, role string, meta tuf.MetaFile, max int64) (*tuf.File[T], error) {
-	name := SlotName(role, meta.Version)
+// loadListed returns the file that meta describes and verify accepts, from the
+// cache if it is there, else from the store.
+func loadListed[T tuf.Content](
+	ctx context.Context, v *View, role string, meta tuf.MetaFile, max int64, verify func(*tuf.File[T]) error,
+) (*tuf.File[T], error) {
 	if meta.Length > 0 {
 		max = min(meta.Length, maxMetadata)
 	}
-	data, err := v.loader.Cache.Get(role + ".json")
-	if err != nil || len(meta.Hashes) == 0 || checkContent(meta, data) != nil {
-		if data, _, err = v.read(ctx, v.slotOrPlain(role, meta.Version), max); err != nil {
-			return nil, missing(name, err)
+	if data, err := v.loader.Cache.Get(role + ".json"); err == nil {
+		if f, err := parseListed(data, meta, max, verify); err == nil {
+			return f, nil
 		}
 	}
-	if err := checkContent(meta, data); err != nil {
+	name := SlotName(role, meta.Version)
+	data, _, err := v.read(ctx, v.slotOrPlain(role, meta.Version), max)
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil, unverified(name, err)
 	}
-	f, err := tuf.Parse[T](data, max)
+	if err != nil {
+		return nil, err
+	}
+	f, err := parseListed(data, meta, max, verify)
 	if err != nil {
 		return nil, unverified(name, err)
-	}
-	if got := f.Head().Version; got != meta.Version {
-		return nil, unverified(name, fmt.Errorf("it says version %d", got))
 	}
 	return f, nil
 }
 
-// missing turns the absence of a file that must be there into what it is.
-func missing(name string, err error) error {
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, storage.ErrTooLarge) {
-		return unverified(name, err)
+// parseListed reads a file and checks it against what lists it.
+func parseListed[T tuf.Content](data []byte, meta tuf.MetaFile, max int64, verify func(*tuf.File[T]) error) (*tuf.File[T], error) {
+	if err := checkContent(meta, data); err != nil {
+		return nil, err
 	}
-	return err
+	f, err := tuf.Parse[T](data, max)
+	if err != nil {
+		return nil, err
+	}
+	if got := f.Head().Version; got != meta.Version {
+		return nil, fmt.Errorf("it says version %d", got)
+	}
+	return f, verify(f)
 }
 
 // slotOrPlain is the name under which a mirror has a role's file; section 6.2.
@@ -358,7 +368,11 @@ func (v *View) slotOrPlain(role string, version int64) string {
 }
 
 func (v *View) read(ctx context.Context, name string, max int64) ([]byte, storage.Version, error) {
-	return storage.Read(ctx, v.loader.Source, MetadataDir(v.loader.Collection)+"/"+name, max)
+	data, version, err := storage.Read(ctx, v.loader.Source, MetadataDir(v.loader.Collection)+"/"+name, max)
+	if errors.Is(err, storage.ErrTooLarge) {
+		err = unverified(name, err)
+	}
+	return data, version, err
 }
 
 // keep caches a verified file.

@@ -11,7 +11,8 @@ import (
 	"publisher/repo/tuf"
 )
 
-// maxVisits is how many roles one lookup visits: three clients stop there.
+// maxVisits is how many delegated roles one lookup visits: three clients stop
+// there.
 const maxVisits = 32
 
 // Target is a target and the role that vouches for it.
@@ -57,13 +58,45 @@ func (v *View) Role(ctx context.Context, role string) (*tuf.File[tuf.Targets], e
 	return nil, fmt.Errorf("%w: %s", ErrNoRole, RoleToNotary(role))
 }
 
+// A voucher is a delegator that has vouched for a role with keys of its own.
+type voucher struct {
+	parent *tuf.File[tuf.Targets]
+	role   string
+}
+
+// delegated returns the file of a role if this delegator vouches for it: that
+// another one does says nothing about the paths of this one.
 func (v *View) delegated(ctx context.Context, parent *tuf.File[tuf.Targets], d *tuf.DelegatedRole) (*tuf.File[tuf.Targets], error) {
-	if f := v.Targets[d.Name]; f != nil {
-		return f, nil
+	if err := checkDelegatedName(d.Name); err != nil {
+		return nil, unverified("the delegations", err)
 	}
-	return v.load(ctx, d.Name, func(f *tuf.File[tuf.Targets]) error {
+	verify := func(f *tuf.File[tuf.Targets]) error {
 		return f.Verify(d.Name, tuf.Role{KeyIDs: d.KeyIDs, Threshold: d.Threshold}, parent.Signed.Delegations.Keys)
-	})
+	}
+	f, who := v.Targets[d.Name], voucher{parent, d.Name}
+	var err error
+	switch {
+	case f == nil:
+		f, err = v.load(ctx, d.Name, verify)
+	case !v.vouched[who]:
+		if err = verify(f); err != nil {
+			err = unverified(SlotName(d.Name, f.Head().Version), err)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	v.vouched[who] = true
+	return f, nil
+}
+
+// checkDelegatedName refuses a delegation whose file would take the place of a
+// top-level role's in a cache.
+func checkDelegatedName(name string) error {
+	if role, _, ok := ParseSlot(name + ".json"); isTopLevel(name) || ok && role == tuf.RoleRoot {
+		return fmt.Errorf("one of them is called %s", name)
+	}
+	return nil
 }
 
 // load verifies one targets role; section 5.6.
@@ -75,12 +108,9 @@ func (v *View) load(ctx context.Context, role string, verify func(*tuf.File[tuf.
 	if !ok {
 		return nil, fmt.Errorf("%w: the snapshot does not list %s", ErrNoRole, RoleToNotary(role))
 	}
-	f, err := loadListed[tuf.Targets](ctx, v, role, meta, maxTargets)
+	f, err := loadListed(ctx, v, role, meta, maxTargets, verify)
 	if err != nil {
 		return nil, err
-	}
-	if err := verify(f); err != nil {
-		return nil, unverified(SlotName(role, meta.Version), err)
 	}
 	if err := v.checkExpiry(role, f.Head()); err != nil {
 		return nil, err
@@ -106,25 +136,26 @@ func (v *View) walk(ctx context.Context) iter.Seq2[string, error] {
 		if _, err := v.Role(ctx, tuf.RoleTargets); !yield(tuf.RoleTargets, err) || err != nil {
 			return
 		}
-		seen := map[string]bool{tuf.RoleTargets: true}
-		for queue := []string{tuf.RoleTargets}; len(queue) > 0; queue = queue[1:] {
-			parent := v.Targets[queue[0]]
-			for d := range delegationsOf(&parent.Signed) {
-				if seen[d.Name] {
-					continue
-				}
-				seen[d.Name] = true
-				_, err := v.delegated(ctx, parent, d)
-				if errors.Is(err, ErrNoRole) {
-					continue // delegated, but nothing published yet
-				}
-				if !yield(d.Name, err) || err != nil {
-					return
-				}
-				queue = append(queue, d.Name)
-			}
+		v.walkBelow(ctx, tuf.RoleTargets, map[string]bool{tuf.RoleTargets: true}, yield)
+	}
+}
+
+func (v *View) walkBelow(ctx context.Context, parent string, seen map[string]bool, yield func(string, error) bool) bool {
+	f := v.Targets[parent]
+	for d := range delegationsOf(&f.Signed) {
+		if seen[d.Name] {
+			continue
+		}
+		seen[d.Name] = true
+		_, err := v.delegated(ctx, f, d)
+		if errors.Is(err, ErrNoRole) {
+			continue // delegated, but nothing published yet
+		}
+		if !yield(d.Name, err) || err != nil || !v.walkBelow(ctx, d.Name, seen, yield) {
+			return false
 		}
 	}
+	return true
 }
 
 // Lookup finds the target that a client gets under this name: the roles are
@@ -153,9 +184,6 @@ type search struct {
 }
 
 func (s *search) visit(ctx context.Context, f *tuf.File[tuf.Targets], role string) (*Target, error) {
-	if s.seen[role] || len(s.seen) >= maxVisits {
-		return nil, nil
-	}
 	s.seen[role] = true
 	if t, ok := f.Signed.Targets[s.name]; ok {
 		return &Target{Name: s.name, Role: role, TargetFile: t}, nil
@@ -164,11 +192,7 @@ func (s *search) visit(ctx context.Context, f *tuf.File[tuf.Targets], role strin
 		if !Delegates(d, s.name) {
 			continue
 		}
-		child, err := s.view.delegated(ctx, f, d)
-		if err != nil {
-			return nil, err
-		}
-		found, err := s.visit(ctx, child, d.Name)
+		found, err := s.follow(ctx, f, d)
 		if found != nil || err != nil || s.done {
 			return found, err
 		}
@@ -178,6 +202,17 @@ func (s *search) visit(ctx context.Context, f *tuf.File[tuf.Targets], role strin
 		}
 	}
 	return nil, nil
+}
+
+func (s *search) follow(ctx context.Context, parent *tuf.File[tuf.Targets], d *tuf.DelegatedRole) (*Target, error) {
+	if s.seen[d.Name] || len(s.seen) > maxVisits {
+		return nil, nil
+	}
+	child, err := s.view.delegated(ctx, parent, d)
+	if err != nil {
+		return nil, err
+	}
+	return s.visit(ctx, child, d.Name)
 }
 
 // List returns every target of every role, in the order in which clients ask

@@ -13,12 +13,9 @@ import (
 // This file is the profile: what all TUF clients read, and therefore all that
 // commit publishes. It is stricter than the specification where clients differ.
 
-// checkForm checks what every file must keep: our encoding, our names, and
-// signatures that every client takes, each key once.
-func checkForm[T tuf.Content](f *tuf.File[T], collection string, max int) error {
-	if len(f.Bytes()) > max {
-		return fmt.Errorf("%d bytes, at most %d", len(f.Bytes()), max)
-	}
+// checkForm checks what every file must keep beyond what Parse asks for: our
+// collection and our encoding.
+func checkForm[T tuf.Content](f *tuf.File[T], collection string) error {
 	head := f.Head()
 	if head.SpecVersion != tuf.SpecVersion {
 		return fmt.Errorf("spec_version %q, not %q", head.SpecVersion, tuf.SpecVersion)
@@ -32,13 +29,6 @@ func checkForm[T tuf.Content](f *tuf.File[T], collection string, max int) error 
 	}
 	if !bytes.Equal(again.Payload(), f.Payload()) {
 		return errors.New("its form is not the one every client reads: null or empty fields, or expires not in whole seconds UTC")
-	}
-	seen := map[string]bool{}
-	for _, s := range f.Signatures {
-		if seen[s.KeyID] {
-			return fmt.Errorf("key %s signed twice", short(s.KeyID))
-		}
-		seen[s.KeyID] = true
 	}
 	return nil
 }

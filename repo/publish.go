@@ -55,25 +55,22 @@ type Published struct {
 // *ThresholdError for missing keys, *VerifyError for a collection that cannot
 // be trusted, and those of Commit.
 func (p *Publisher) Publish(ctx context.Context, changes []Change) (*Published, error) {
-	burned := map[string]int64{}
 	for range maxRaces {
 		plan, err := p.Plan(ctx, changes)
 		if err != nil || plan.Empty() {
 			return &Published{Plan: plan}, err
 		}
-		sub, err := p.sign(ctx, plan, burned)
+		sub, err := p.sign(ctx, plan, nil)
 		if err != nil {
 			return nil, err
 		}
 		if err := p.upload(ctx, plan); err != nil {
 			return nil, err
 		}
-		receipt, err := p.Commit(ctx, plan.base, sub)
-		if err == nil {
-			return &Published{Plan: plan, Receipt: receipt}, nil
-		}
-		if !lost(err, burned) {
-			return nil, err
+		receipt, err := p.commit(ctx, plan, sub)
+		var stale *StaleError
+		if !errors.As(err, &stale) {
+			return &Published{Plan: plan, Receipt: receipt}, err
 		}
 		// Somebody else was faster. What was uploaded stays useful; what was
 		// signed is made again on top of theirs.
@@ -81,16 +78,22 @@ func (p *Publisher) Publish(ctx context.Context, changes []Change) (*Published, 
 	return nil, fmt.Errorf("publish: %w, %d times in a row", storage.ErrConflict, maxRaces)
 }
 
-// lost reports whether err means that somebody else was faster, and remembers
-// numbers that cannot be used any more.
-func lost(err error, burned map[string]int64) bool {
-	var b *BurnedError
-	if errors.As(err, &b) {
-		burned[b.Role] = max(burned[b.Role], b.Version)
-		return true
+// commit submits a plan, signed again under the next number as long as others,
+// who are not done, have taken those before.
+func (p *Publisher) commit(ctx context.Context, plan *Plan, sub *Submission) (*Receipt, error) {
+	taken := map[string]int64{}
+	for {
+		receipt, err := p.Commit(ctx, plan.base, sub)
+		var burned *BurnedError
+		if !errors.As(err, &burned) {
+			return receipt, err
+		}
+		taken[burned.Role] = burned.Version
+		// Ends at the latest with the rejection of a number too far ahead.
+		if sub, err = p.sign(ctx, plan, taken); err != nil {
+			return nil, err
+		}
 	}
-	var s *StaleError
-	return errors.As(err, &s)
 }
 
 // Plan works out what publishing changes would do now. It changes nothing.
@@ -111,13 +114,13 @@ func (p *Publisher) loader() *Loader {
 }
 
 // sign turns the plan into a submission.
-func (p *Publisher) sign(ctx context.Context, plan *Plan, burned map[string]int64) (*Submission, error) {
+func (p *Publisher) sign(ctx context.Context, plan *Plan, taken map[string]int64) (*Submission, error) {
 	sub := &Submission{Collection: p.Collection, Files: map[string][]byte{}}
 	if plan.First {
 		sub.Files[tuf.RoleRoot] = plan.base.Root().Bytes()
 	}
 	for role, content := range plan.content {
-		f, err := p.signRole(ctx, plan.base, role, *content, burned[role])
+		f, err := p.signRole(ctx, plan.base, role, *content, taken[role])
 		if err != nil {
 			return nil, err
 		}

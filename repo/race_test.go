@@ -59,6 +59,7 @@ func rounds() int {
 
 // TestRacePublish: what eight publishers add at once is all there in the end.
 func TestRacePublish(t *testing.T) {
+	t.Parallel()
 	eachStore(t, func(t *testing.T, w *world) {
 		want := map[string]string{}
 		for i := range 8 {

@@ -73,6 +73,7 @@ func TestForge(t *testing.T) {
 	f := newForge(t, family(t))
 	f.at("targets")["later"] = object{"a field": []any{nil, 1}}
 	f.at("targets", "targets", "new")["custom"] = object{"any": nil}
+	f.delegate("targets", "later", "later/*") // which has published nothing yet
 	rsaKey := f.foreign(tuf.TypeRSA, tuf.SchemeRSA, &rsaPrivate().PublicKey, saltEqualsHash)
 	f.hand(tuf.RoleTargets, rsaKey)
 	if _, _, err := f.commit(); err != nil {
@@ -312,13 +313,13 @@ func TestRejectRoles(t *testing.T) {
 		{"a delegation without paths", func(f *forge) { delete(f.delegate("targets", "x"), "paths") }, "delegation targets/x: it has no paths"},
 		{"path_hash_prefixes", func(f *forge) {
 			f.delegate("targets", "x", "x/*")["path_hash_prefixes"] = []any{"00"}
-		}, "path_hash_prefixes"},
+		}, "path_hash_prefixes, which some clients compare wrongly"},
 		{"succinct_roles", func(f *forge) {
 			d := object{"keys": object{}}
 			id := f.key(d["keys"].(object))
 			d["succinct_roles"] = object{"keyids": []any{id}, "threshold": 1, "bit_length": 2, "name_prefix": "bin"}
 			f.files["ci.deep"]["delegations"] = d
-		}, "succinct_roles"},
+		}, "succinct_roles, which five"},
 	})
 }
 

@@ -9,8 +9,6 @@ import (
 	"io/fs"
 	"sync"
 
-	"golang.org/x/sync/errgroup"
-
 	"publisher/storage"
 )
 
@@ -29,20 +27,16 @@ func (p *Publisher) upload(ctx context.Context, plan *Plan) error {
 		store, flush, discard = b.Batch()
 		defer discard()
 	}
-	group, gctx := errgroup.WithContext(ctx)
-	group.SetLimit(uploads)
-	for _, c := range plan.uploads {
-		group.Go(func() error {
-			if err := p.uploadOne(gctx, store, c); err != nil {
-				return &ChangeError{Change: c, Err: err}
-			}
-			return nil
-		})
-	}
-	if err := group.Wait(); err != nil {
+	err := each(ctx, uploads, plan.uploads, func(ctx context.Context, c Change) error {
+		if err := p.uploadOne(ctx, store, c); err != nil {
+			return &ChangeError{Change: c, Err: err}
+		}
+		return nil
+	})
+	if err != nil {
 		return err
 	}
-	err := flush(ctx)
+	err = flush(ctx)
 	if errors.Is(err, storage.ErrConflict) {
 		// Another publisher of some of the same files. The rest is in place.
 		err = p.checkUploads(ctx, plan)

@@ -8,8 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"publisher/repo/tuf"
 	"publisher/storage"
 )
@@ -44,7 +42,7 @@ func verifySubmission(ctx context.Context, base *View, sub *Submission, store st
 	steps := []func() error{
 		func() error { return p.parse(sub) },
 		func() error { return p.checkParents(ctx) },
-		func() error { return p.checkVersions(ctx) },
+		func() error { return p.checkVersions() },
 		func() error { return p.checkRoot() },
 		func() error { return p.checkRoles(ctx) },
 		func() error { return p.checkPaths() },
@@ -102,7 +100,7 @@ func parseForm[T tuf.Content](data []byte, collection string, max int64) (*tuf.F
 	if err != nil {
 		return nil, err
 	}
-	return f, checkForm(f, collection, int(max))
+	return f, checkForm(f, collection)
 }
 
 // checkParents finds out whether somebody else's publish came first.
@@ -143,19 +141,12 @@ func (v *View) rootParent() string {
 	return v.Root().SHA256()
 }
 
-func (p *proposal) checkVersions(ctx context.Context) error {
+func (p *proposal) checkVersions() error {
 	for role, f := range p.targets {
-		current, err := p.base.current(ctx, role)
-		if err != nil {
-			return err
-		}
 		var before int64
-		if current != nil {
-			before = current.Head().Version
-		}
 		// A role once listed stays listed, also while nothing delegates to it.
 		if p.base.Published() {
-			before = max(before, p.base.Snapshot.Signed.Meta[role+".json"].Version)
+			before = p.base.Snapshot.Signed.Meta[role+".json"].Version
 		}
 		switch version := f.Head().Version; {
 		case version <= before:
@@ -321,26 +312,24 @@ func (p *proposal) delegator(role string) (*tuf.DelegatedRole, string) {
 // public store, with its length, and with its hash where the store vouches for
 // one.
 func (p *proposal) checkObjects(ctx context.Context, store storage.Getter) error {
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(16)
+	var added []Target
 	for role, f := range p.targets {
 		current, err := p.base.current(ctx, role)
 		if err != nil {
 			return err
 		}
 		for name, file := range f.Signed.Targets {
-			if current != nil && sameContent(current.Signed.Targets[name], file) {
-				continue
+			if current == nil || !sameContent(current.Signed.Targets[name], file) {
+				added = append(added, Target{name, role, file})
 			}
-			group.Go(func() error {
-				if err := checkObject(ctx, store, p.base.loader.Collection, name, file); err != nil {
-					return &Rejection{Role: role, Reason: err}
-				}
-				return nil
-			})
 		}
 	}
-	return group.Wait()
+	return each(ctx, 16, added, func(ctx context.Context, t Target) error {
+		if err := checkObject(ctx, store, p.base.loader.Collection, t.Name, t.TargetFile); err != nil {
+			return &Rejection{Role: t.Role, Reason: err}
+		}
+		return nil
+	})
 }
 
 func sameContent(a, b tuf.TargetFile) bool {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -21,6 +22,17 @@ func (a *app) completeCollections(_ *cobra.Command, args []string, _ string) ([]
 		return nil, cobra.ShellCompDirectiveDefault
 	}
 	return a.complete(func() ([]string, error) { return a.trust.Collections() })
+}
+
+// completeArguments offers collections to every command that takes one first and
+// offers nothing of its own.
+func (a *app) completeArguments(cmd *cobra.Command) {
+	if _, args, _ := strings.Cut(cmd.Use, " "); strings.HasPrefix(args, "COLLECTION") && cmd.ValidArgsFunction == nil {
+		cmd.ValidArgsFunction = a.completeCollections
+	}
+	for _, verb := range cmd.Commands() {
+		a.completeArguments(verb)
+	}
 }
 
 // completeKeys offers the IDs of the keys of the trust directory.

@@ -2,8 +2,15 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -41,4 +48,69 @@ func devServer(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("URL", s.URL)
 	ts.Setenv("CA", s.CA)
 	ts.Setenv("STORE", s.Store)
+}
+
+// TestDev: what dev prints leads to the server, a request is told with -v, and
+// an interrupt is its normal end.
+func TestDev(t *testing.T) {
+	t.Setenv("PUBLISHER_TRUST_DIR", t.TempDir())
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ended := make(chan ran)
+	go func() {
+		ended <- runWith(t, ctx, nil, "dev", "--http", "--listen", "127.0.0.1:0", "-v")
+	}()
+	url := printedURL(t, filepath.Join(os.Getenv("PUBLISHER_TRUST_DIR"), "std", "stdout"))
+	resp, err := http.Get(url + "/a/metadata/1.root.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	cancel()
+	r := <-ended
+	if r.code != exitOK {
+		t.Errorf("exit code %d", r.code)
+	}
+	if want := "GET /a/metadata/1.root.json 404 10 "; !strings.Contains(r.err, want) {
+		t.Errorf("the log is %q, want %q in it", r.err, want)
+	}
+	if want := "publisher download example.com/demo hello.txt --url " + url + "\n"; !strings.Contains(r.out, want) {
+		t.Errorf("printed %q, want %q in it", r.out, want)
+	}
+}
+
+// printedURL waits for the URL in what dev prints.
+func printedURL(t *testing.T, file string) string {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		data, _ := os.ReadFile(file) // it may not be there yet
+		if m := regexp.MustCompile(`hello.txt --url (\S+)\n`).FindSubmatch(data); m != nil {
+			return string(m[1])
+		}
+	}
+	t.Fatal("no URL was printed")
+	return ""
+}
+
+func TestQuoted(t *testing.T) {
+	for s, want := range map[string]string{
+		"file:///srv/a-b_c.d": "file:///srv/a-b_c.d", "/a b": "'/a b'", "it's": `'it'\''s'`, "$HOME": "'$HOME'",
+	} {
+		if got := quoted(s); got != want {
+			t.Errorf("quoted(%s) = %s, want %s", s, got, want)
+		}
+	}
+}
+
+func TestInside(t *testing.T) {
+	for _, tt := range []struct {
+		dir, path string
+		inside    bool
+	}{
+		{"/a", "/a", true}, {"/a", "/a/b", true}, {"/", "/a", true}, {"/a/b", "/a", false}, {"/a", "/ab", false}, {"/a", "/b", false},
+	} {
+		if got := inside(tt.dir, tt.path); got != tt.inside {
+			t.Errorf("inside(%s, %s) = %v", tt.dir, tt.path, got)
+		}
+	}
 }

@@ -124,6 +124,7 @@ var diagnoses = []struct {
 	{is(errInterrupted), exitInterrupted, "run the same command again: it goes on where it stopped"},
 	{is(context.Canceled), exitInterrupted, "run the same command again: it goes on where it stopped"},
 	{isUnknownCommand, exitUsage, "publisher --help"},
+	{isFlagGroup, exitUsage, "leave out one of these flags"},
 	{as[*repo.ExpiredError], exitVerification, "ask its publisher to run: publisher refresh COLLECTION (timestamp, snapshot) or publisher publish COLLECTION (other roles)"},
 	{as[*repo.VerifyError], exitVerification, "do not use what you have; publisher check COLLECTION lists everything that is wrong"},
 	{as[*repo.ThresholdError], exitThreshold, "publisher key import FILE --role ROLE brings in a missing key"},
@@ -155,6 +156,11 @@ func as[T error](err error) bool {
 // isUnknownCommand: cobra has no type for it.
 func isUnknownCommand(err error) bool {
 	return strings.HasPrefix(err.Error(), "unknown command ")
+}
+
+// isFlagGroup: nor for flags that exclude one another.
+func isFlagGroup(err error) bool {
+	return strings.HasPrefix(err.Error(), "if any flags in the group ")
 }
 
 // oneLine keeps an error to the one line that is promised.

@@ -8,6 +8,8 @@ import (
 	"io"
 	"io/fs"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/oklog/ulid/v2"
@@ -100,15 +102,21 @@ func runInit(ctx context.Context, a *app, name string, o initOptions) error {
 	if err := a.saveCollection(c, root, pairs); err != nil {
 		return err
 	}
-	if err := a.result(initResult(name, root, pairs), func(w io.Writer) error {
-		return printInit(w, name, root, pairs)
-	}); err != nil {
+	made := initResult(name, root, pairs)
+	var done *repo.Published
+	if o.publish {
+		if done, err = a.publishLocked(ctx, c); err != nil {
+			return hinted(fmt.Errorf("%s is initialized, but not published: %w", name, err), "publisher publish %s", name)
+		}
+		p := newPublished(c, done)
+		made.Publication = &p
+	}
+	if err := a.result(made, func(w io.Writer) error { return printInit(w, c, root, pairs, done) }); err != nil {
 		return err
 	}
-	if o.publish {
-		return a.publish(ctx, c)
+	if !o.publish {
+		a.infof("next: publisher add %s NAME FILE, then publisher publish %s", name, name)
 	}
-	a.infof("next: publisher add %s NAME FILE, then publisher publish %s", name, name)
 	return nil
 }
 
@@ -150,12 +158,14 @@ type plannedRoot struct {
 // setThreshold reads n or n/m. Root keys that are given are as many as they
 // are.
 func (p *plannedRoot) setThreshold(role, text string, rootKeys int) error {
-	var n, m int
-	if _, err := fmt.Sscanf(text, "%d/%d", &n, &m); err != nil {
-		if _, err := fmt.Sscanf(text+"$", "%d$", &n); err != nil {
-			return usage("--threshold root=2/3", "--threshold %s=%s is not a number", role, text)
-		}
-		m = n
+	first, second, ok := strings.Cut(text, "/")
+	if !ok {
+		second = first
+	}
+	n, err := strconv.Atoi(first)
+	m, err2 := strconv.Atoi(second)
+	if err != nil || err2 != nil {
+		return usage("--threshold root=2/3", "--threshold %s=%s is not a number", role, text)
 	}
 	if role == tuf.RoleRoot && rootKeys > 0 {
 		m = rootKeys
@@ -339,6 +349,8 @@ type initialized struct {
 	Root       string              `json:"root_sha256"`
 	Expires    time.Time           `json:"root_expires"`
 	Keys       map[string][]string `json:"keys"`
+
+	Publication *published `json:"publication,omitempty"`
 }
 
 func initResult(name string, root *tuf.File[tuf.Root], pairs []pair) initialized {
@@ -349,8 +361,9 @@ func initResult(name string, root *tuf.File[tuf.Root], pairs []pair) initialized
 	return r
 }
 
-func printInit(w io.Writer, name string, root *tuf.File[tuf.Root], pairs []pair) error {
-	if _, err := fmt.Fprintf(w, "initialized %s\nroot sha256 %s\n", name, root.SHA256()); err != nil {
+// printInit also tells what was published; done is nil if nothing was.
+func printInit(w io.Writer, c *trust.Collection, root *tuf.File[tuf.Root], pairs []pair, done *repo.Published) error {
+	if _, err := fmt.Fprintf(w, "initialized %s\nroot sha256 %s\n", c.Name(), root.SHA256()); err != nil {
 		return err
 	}
 	for _, p := range pairs {
@@ -358,7 +371,10 @@ func printInit(w io.Writer, name string, root *tuf.File[tuf.Root], pairs []pair)
 			return err
 		}
 	}
-	return nil
+	if done == nil {
+		return nil
+	}
+	return printPublished(w, c, done)
 }
 
 // waiting tells why nothing happens.

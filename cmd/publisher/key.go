@@ -108,44 +108,37 @@ func algorithmIn(data []byte, id string) string {
 // minKeyID is the shortest part of a key ID that names a key, in characters.
 const minKeyID = 7
 
-// findKey finds the key that an ID, or its first characters, names.
-func (a *app) findKey(id string) (heldKey, error) {
+// findKey finds the ID of the key that an ID, or its first characters, name.
+func (a *app) findKey(id string) (string, error) {
 	id = strings.ToLower(id)
 	if len(id) < minKeyID || strings.Trim(id, "0123456789abcdef") != "" {
-		return heldKey{}, usage("publisher key list shows the key IDs", "%q is not a key ID, nor its first %d characters or more", id, minKeyID)
+		return "", usage("publisher key list shows the key IDs", "%q is not a key ID, nor its first %d characters or more", id, minKeyID)
 	}
 	ids, err := a.trust.Keys().List()
 	if err != nil {
-		return heldKey{}, fmt.Errorf("list keys: %w", err)
+		return "", fmt.Errorf("list keys: %w", err)
 	}
-	var found []string
-	for _, held := range ids {
-		if strings.HasPrefix(held, id) {
-			found = append(found, held)
-		}
-	}
+	found := slices.DeleteFunc(ids, func(held string) bool { return !strings.HasPrefix(held, id) })
 	switch len(found) {
 	case 0:
-		return heldKey{}, noKeys("no key %s in %s", id, a.trust.Path())
+		return "", noKeys("no key %s in %s", id, a.trust.Path())
 	case 1:
-		return a.heldKey(found[0])
+		return found[0], nil
 	}
-	return heldKey{}, usage("give more of the key ID", "%s could be key %s", id, strings.Join(found, " or "))
+	return "", usage("give more of the key ID", "%s could be key %s", id, strings.Join(found, " or "))
 }
 
-// findKeys finds several keys, each once.
-func (a *app) findKeys(ids []string) ([]heldKey, error) {
-	var found []heldKey
-	seen := map[string]bool{}
+// findKeys finds the IDs of several keys, each once.
+func (a *app) findKeys(ids []string) ([]string, error) {
+	var found []string
 	for _, id := range ids {
-		key, err := a.findKey(id)
+		full, err := a.findKey(id)
 		if err != nil {
 			return nil, err
 		}
-		if !seen[key.ID] {
-			found = append(found, key)
+		if !slices.Contains(found, full) {
+			found = append(found, full)
 		}
-		seen[key.ID] = true
 	}
 	return found, nil
 }
@@ -200,7 +193,13 @@ func (s *newSecret) add(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.BoolVar(&s.none, "no-passphrase", false, "store the key unencrypted")
 	f.StringVar(&s.file, "new-passphrase-file", "", "`file` whose first line is the new passphrase")
-	cmd.MarkFlagsMutuallyExclusive("no-passphrase", "new-passphrase-file")
+}
+
+func (s *newSecret) check() error {
+	if s.none && s.file != "" {
+		return usage("leave out one of them", "--no-passphrase and --new-passphrase-file contradict each other")
+	}
+	return nil
 }
 
 // choosePassphrase is the passphrase that the flags tell, nil for none, or else

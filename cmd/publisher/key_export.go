@@ -86,9 +86,8 @@ func (a *app) selectKeys(o keyExportOptions) ([]heldKey, error) {
 		}
 	}
 	selected := slices.DeleteFunc(all, func(k heldKey) bool {
-		isNamed := slices.ContainsFunc(named, func(n heldKey) bool { return n.ID == k.ID })
 		everything := len(o.ids) == 0 && len(o.collections) == 0
-		return !isNamed && !everything && !slices.Contains(o.collections, k.Collection)
+		return !everything && !slices.Contains(named, k.ID) && !slices.Contains(o.collections, k.Collection)
 	})
 	if len(selected) == 0 {
 		return nil, noKeys("no keys in %s", a.trust.Path())

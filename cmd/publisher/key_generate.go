@@ -44,7 +44,7 @@ those who are to trust it, beside it in FILE.pub.`,
 }
 
 func runKeyGenerate(a *app, algorithm string, o keyGenerateOptions) error {
-	if err := o.check(); err != nil {
+	if err := errors.Join(o.keyPurpose.check(), o.newSecret.check()); err != nil {
 		return err
 	}
 	signer, err := keys.Generate(algorithm)

@@ -38,7 +38,7 @@ a new one that is asked for.`,
 }
 
 func runKeyImport(a *app, files []string, o keyImportOptions) error {
-	if err := o.check(); err != nil {
+	if err := errors.Join(o.keyPurpose.check(), o.newSecret.check()); err != nil {
 		return err
 	}
 	found, err := a.importable(files, o.keyPurpose)
@@ -82,7 +82,7 @@ func (a *app) importable(files []string, p keyPurpose) ([]keys.Private, error) {
 			}
 			public, err := key.Public()
 			if err != nil {
-				return nil, badKey(file, err)
+				return nil, badKey(file, keyFileHint, err)
 			}
 			id := public.ID()
 			if seen[id] {

@@ -33,7 +33,7 @@ func runKeyList(a *app) error {
 		}
 		rows := make([][]string, len(held))
 		for i, k := range held {
-			rows[i] = []string{orDash(k.Role), orDash(k.Collection), k.ID, k.Location, orDash(k.Algorithm)}
+			rows[i] = []string{orDash(printable(k.Role)), orDash(printable(k.Collection)), k.ID, k.Location, orDash(k.Algorithm)}
 		}
 		return printTable(w, []string{"ROLE", "COLLECTION", "KEY ID", "LOCATION", "ALGORITHM"}, rows)
 	})

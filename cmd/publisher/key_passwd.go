@@ -21,7 +21,14 @@ terminal.`,
 }
 
 func runKeyPasswd(a *app, id string, s newSecret) error {
-	held, err := a.findKey(id)
+	if err := s.check(); err != nil {
+		return err
+	}
+	id, err := a.findKey(id)
+	if err != nil {
+		return err
+	}
+	held, err := a.heldKey(id)
 	if err != nil {
 		return err
 	}
@@ -42,6 +49,6 @@ func runKeyPasswd(a *app, id string, s newSecret) error {
 	if err := a.trust.Keys().Replace(held.ID, data); err != nil {
 		return err
 	}
-	a.infof("the %s has a new passphrase; copies of it elsewhere have the old one", &held)
+	a.infof("the %s is stored anew; copies of it elsewhere keep the old passphrase", &held)
 	return nil
 }

@@ -25,14 +25,17 @@ func runKeyRemove(a *app, ids []string) error {
 		return err
 	}
 	names := make([]string, len(found))
-	for i := range found {
-		names[i] = found[i].String()
+	for i, id := range found {
+		names[i] = keyOf("", id, "")
+		if held, err := a.heldKey(id); err == nil { // a damaged key can be removed too
+			names[i] = held.String()
+		}
 	}
 	if err := a.insist(fmt.Sprintf("remove the %s? if there is no copy elsewhere, nothing brings it back", strings.Join(names, " and the "))); err != nil {
 		return err
 	}
-	for i, key := range found {
-		if err := a.trust.Keys().Remove(key.ID); err != nil {
+	for i, id := range found {
+		if err := a.trust.Keys().Remove(id); err != nil {
 			return fmt.Errorf("remove the %s: %w", names[i], err)
 		}
 		a.infof("removed the %s", names[i])

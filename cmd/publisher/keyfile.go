@@ -20,15 +20,20 @@ func (a *app) readKeyFile(file, role string) ([]keys.Private, error) {
 		return nil, fmt.Errorf("read key file: %w", err)
 	}
 	if _, err := keys.Inspect(data); err != nil {
-		return nil, badKey(file, err)
+		return nil, badKey(file, keyFileHint, err)
 	}
 	var all []keys.Private
 	for _, block := range privateBlocks(data) {
 		h := block.header
+		for _, told := range []string{h.Role, h.Collection} {
+			if printable(told) != told {
+				return nil, badKey(file, keyFileHint, fmt.Errorf("its headers have %q", told))
+			}
+		}
 		if h.Role == "" {
 			h.Role = role
 		}
-		key, err := a.decodeKey(block.pem, h, keyOf(h.Role, "", h.Collection)+" in "+file)
+		key, err := a.decodeKey(block.pem, h, keyOf(h.Role, "", h.Collection)+" in "+file, keyFileHint)
 		if err != nil {
 			return nil, err
 		}

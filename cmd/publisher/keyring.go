@@ -72,7 +72,7 @@ func (a *app) unlockHeld(held *heldKey, role string) (keys.Private, error) {
 		role = held.Role
 	}
 	h := keys.Header{Role: role, Collection: held.Collection, Encrypted: held.Encrypted}
-	key, err := a.decodeKey(held.pem, h, keyOf(role, held.ID, held.Collection))
+	key, err := a.decodeKey(held.pem, h, keyOf(role, held.ID, held.Collection), heldKeyHint)
 	if err != nil {
 		return keys.Private{}, err
 	}
@@ -89,18 +89,18 @@ func heldHeader(keyID string, data []byte) (keys.Header, error) {
 		err = fmt.Errorf("%d keys in one file", len(headers))
 	}
 	if err != nil {
-		return keys.Header{}, badKey("key "+short(keyID), err)
+		return keys.Header{}, badKey("key "+short(keyID), heldKeyHint, err)
 	}
 	return headers[0], nil
 }
 
-// decodeKey opens the one private key in data. What it is for stands in h, and
-// name is how people know it.
-func (a *app) decodeKey(data []byte, h keys.Header, name string) (key keys.Private, err error) {
+// decodeKey opens the one private key in data. What it is for stands in h, name
+// is how people know it, and the hint is for damaged ones.
+func (a *app) decodeKey(data []byte, h keys.Header, name, hint string) (key keys.Private, err error) {
 	open := func(passphrase []byte) error {
 		all, err := keys.Decode(data, func(keys.Header) ([]byte, error) { return passphrase, nil })
 		if err != nil {
-			return badKey(name, err)
+			return badKey(name, hint, err)
 		}
 		key = keys.Private{Signer: all[0].Signer, Role: h.Role, Collection: h.Collection}
 		return nil
@@ -112,9 +112,14 @@ func (a *app) decodeKey(data []byte, h keys.Header, name string) (key keys.Priva
 }
 
 // badKey is an error about the bytes of a key.
-func badKey(name string, err error) error {
-	return keyError("publisher key import FILE brings in another copy", "read %s: %w", name, err)
+func badKey(name, hint string, err error) error {
+	return keyError(hint, "read %s: %w", name, err)
 }
+
+const (
+	heldKeyHint = "publisher key remove KEY-ID, and publisher key import FILE to bring in a good copy"
+	keyFileHint = "give a PEM file with an ed25519, ECDSA P-256 or RSA private key"
+)
 
 // warnOfKey warns if more people than the user could sign with the key.
 func (a *app) warnOfKey(held *heldKey) error {

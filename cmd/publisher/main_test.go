@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -25,7 +26,11 @@ func TestMain(m *testing.M) {
 //	exits N publisher …    the exit code is N; if that is not 0, stderr has one
 //	                       error: line and one hint: line
 //	refuses N publisher …  the same, and no file in $WORK has changed
-//	let NAME               the variable NAME is what the last command printed
+//	let NAME [REGEXP]      the variable NAME is what the last command printed, or
+//	                       of that what the group of the expression matches
+//	onejson                the last command printed one JSON value
+//	s3 NAME MODE           the variable NAME is the --store of a server of that
+//	                       kind, see fakeS3
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
@@ -37,6 +42,8 @@ func TestScripts(t *testing.T) {
 			"refuses": refuses,
 			"let":     let,
 			"dev":     devServer,
+			"onejson": onejson,
+			"s3":      fakeS3,
 		},
 	})
 }
@@ -94,10 +101,16 @@ func refuses(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func let(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 1 {
-		ts.Fatalf("usage: let NAME")
+	if neg || len(args) < 1 || len(args) > 2 {
+		ts.Fatalf("usage: let NAME [REGEXP]")
 	}
-	ts.Setenv(args[0], strings.TrimSpace(ts.ReadFile("stdout")))
+	pattern, err := regexp.Compile(append(args, `(?s)^\s*(.*?)\s*$`)[1])
+	ts.Check(err)
+	match := pattern.FindStringSubmatch(ts.ReadFile("stdout"))
+	if len(match) != 2 {
+		ts.Fatalf("no match for a group of %s", pattern)
+	}
+	ts.Setenv(args[0], match[1])
 }
 
 // workFiles is the content of every file below $WORK. Empty files and

@@ -111,7 +111,7 @@ func copyTarget(ctx context.Context, w io.Writer, r io.Reader, target repo.Targe
 	if err != nil {
 		return &repo.VerifyError{File: target.Name, Err: err}
 	}
-	limited := io.LimitReader(endable{ctx, r}, target.Length+1)
+	limited := io.LimitReader(&endable{ctx: ctx, r: r}, target.Length+1)
 	if _, err := io.CopyBuffer(io.MultiWriter(digest, w), limited, make([]byte, 256<<10)); err != nil {
 		return err
 	}
@@ -128,27 +128,32 @@ func copyTarget(ctx context.Context, w io.Writer, r io.Reader, target repo.Targe
 	return nil
 }
 
-// endable stops reading when the context ends, also while a Read waits
-// for a terminal, a pipe or a server that says nothing.
+// endable stops reading when the context ends, also while a Read waits for a
+// terminal, a pipe or a server that says nothing.
 type endable struct {
 	ctx context.Context
 	r   io.Reader
+	buf []byte // r's, and not the caller's: a Read that was given up goes on
 }
 
-func (i endable) Read(p []byte) (int, error) {
+func (e *endable) Read(p []byte) (int, error) {
+	if len(e.buf) < len(p) {
+		e.buf = make([]byte, len(p))
+	}
 	type result struct {
 		n   int
 		err error
 	}
 	done := make(chan result, 1)
-	buf := make([]byte, len(p)) // p is the caller's again once we return
+	buf := e.buf[:len(p)]
 	go func() {
-		n, err := i.r.Read(buf)
+		n, err := e.r.Read(buf)
 		done <- result{n, err}
 	}()
 	select {
-	case <-i.ctx.Done():
-		return 0, i.ctx.Err()
+	case <-e.ctx.Done():
+		e.buf = nil
+		return 0, e.ctx.Err()
 	case r := <-done:
 		return copy(p, buf[:r.n]), r.err
 	}

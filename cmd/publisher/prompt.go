@@ -251,7 +251,7 @@ func keyOf(role, keyID, collection string) string {
 	if collection != "" {
 		name += " of " + collection
 	}
-	return name
+	return printable(name) // key files may say anything
 }
 
 // shownRole is a role as people and key files call it, from that name or TUF's.

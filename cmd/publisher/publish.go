@@ -53,27 +53,36 @@ func (a *app) publish(ctx context.Context, c *trust.Collection) error {
 		return err
 	}
 	defer unlock()
+	done, err := a.publishLocked(ctx, c)
+	if err != nil {
+		return err
+	}
+	return a.result(newPublished(c, done), func(w io.Writer) error { return printPublished(w, c, done) })
+}
+
+// publishLocked is for who holds the collection's lock.
+func (a *app) publishLocked(ctx context.Context, c *trust.Collection) (*repo.Published, error) {
 	changes, err := c.Changelist().List()
 	if err != nil {
-		return hinted(err, "publisher reset %s --all takes back everything that is staged", c.Name())
+		return nil, hinted(err, "publisher reset %s --all takes back everything that is staged", c.Name())
 	}
 	p, err := a.publisher(ctx, c)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	advance, finish := a.progress("uploading", uploadSize(changes))
 	p.Uploading = advance
 	done, err := p.Publish(ctx, changes)
 	finish()
 	if err != nil {
-		return a.explain(c, err)
+		return nil, a.explain(c, err)
 	}
 	// Published. If this fails, the next publish finds nothing left to do.
 	if err := c.Changelist().Remove(changeIDs(changes)...); err != nil {
-		return err
+		return nil, err
 	}
 	a.warnPlan(done.Plan)
-	return a.result(newPublished(c, done), func(w io.Writer) error { return printPublished(w, c, done) })
+	return done, nil
 }
 
 // publisher is set up for a collection whose keys are all at hand.

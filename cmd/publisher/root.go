@@ -33,6 +33,7 @@ S3, MinIO or a directory, and any TUF client verifies what it downloads.
 	for _, verb := range verbs {
 		cmd.AddCommand(verb(a))
 	}
+	a.completeArguments(cmd)
 	return cmd
 }
 

@@ -86,10 +86,9 @@ func newTrustExport(a *app) *cobra.Command {
 		Short: "Write the trusted root of a collection to a file",
 		Long: `Write the newest verified root of a collection to a file, for those who are to
 trust the collection too. It holds no secret.`,
-		Example:           `  publisher trust export example.com/scripts -o root.json`,
-		Args:              exactly(1),
-		ValidArgsFunction: a.completeCollections,
-		RunE:              func(_ *cobra.Command, args []string) error { return runTrustExport(a, args[0], file) },
+		Example: `  publisher trust export example.com/scripts -o root.json`,
+		Args:    exactly(1),
+		RunE:    func(_ *cobra.Command, args []string) error { return runTrustExport(a, args[0], file) },
 	}
 	cmd.Flags().StringVarP(&file, "output", "o", "", "the `file` to write, - for standard output")
 	return cmd

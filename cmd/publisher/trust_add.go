@@ -38,8 +38,7 @@ that the server has, whatever it is.
 What --url or --store names is remembered as where the collection is.`,
 		Example: `  publisher trust add example.com/scripts --root root.json --url https://cdn.example.com
   publisher trust add example.com/scripts --sha256 9f86d08… --url https://cdn.example.com`,
-		Args:              exactly(1),
-		ValidArgsFunction: a.completeCollections,
+		Args: exactly(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := o.check(); err != nil {
 				return err

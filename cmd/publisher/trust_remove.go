@@ -13,10 +13,9 @@ func newTrustRemove(a *app) *cobra.Command {
 		Short: "Trust a collection no more",
 		Long: `Trust a collection no more: remove what the trust directory knows of it. Private
 keys stay, and so does everything that is published.`,
-		Aliases:           []string{"rm"},
-		Args:              exactly(1),
-		ValidArgsFunction: a.completeCollections,
-		RunE:              func(cmd *cobra.Command, args []string) error { return runTrustRemove(cmd.Context(), a, args[0]) },
+		Aliases: []string{"rm"},
+		Args:    exactly(1),
+		RunE:    func(cmd *cobra.Command, args []string) error { return runTrustRemove(cmd.Context(), a, args[0]) },
 	}
 }
 
