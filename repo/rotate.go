@@ -66,7 +66,7 @@ func (p *Publisher) HandOver(ctx context.Context, keys map[string]tuf.Key, grace
 		}
 		sub := &Submission{Collection: p.Collection, Files: map[string][]byte{tuf.RoleRoot: root.Bytes()}}
 		receipt, err := p.Commit(ctx, base, sub)
-		if err == nil || !lost(err, map[string]int64{}) {
+		if !errors.Is(err, storage.ErrConflict) {
 			return receipt, err
 		}
 	}
