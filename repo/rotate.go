@@ -45,7 +45,8 @@ type CosignFunc func(ctx context.Context, root, snapshot []byte) (cosigned, time
 // HandOver replaces the keys of snapshot and timestamp, of which those now in
 // force or the new ones, or both, are held by others behind the committer's
 // Cosign. The publisher's keyring holds the root keys. If it is interrupted, to
-// run it again completes it.
+// run it again completes it; where the root names these keys already the receipt
+// is nil.
 func (p *Publisher) HandOver(ctx context.Context, keys map[string]tuf.Key, grace time.Duration) (*Receipt, error) {
 	for range maxRaces {
 		base, err := p.loader().Load(ctx)
@@ -54,6 +55,9 @@ func (p *Publisher) HandOver(ctx context.Context, keys map[string]tuf.Key, grace
 		}
 		if !base.Published() {
 			return nil, ErrNotPublished
+		}
+		if holds(&base.Root().Signed, keys) {
+			return nil, nil // an earlier run has done it
 		}
 		root, err := p.nextRoot(ctx, base, func(r *tuf.Root) {
 			for _, role := range slices.Sorted(maps.Keys(keys)) {
@@ -93,6 +97,16 @@ func (p *Publisher) nextRoot(ctx context.Context, base *View, edit func(*tuf.Roo
 		}
 	}
 	return f, nil
+}
+
+// holds reports whether each role has just this key.
+func holds(r *tuf.Root, keys map[string]tuf.Key) bool {
+	for role, key := range keys {
+		if ids := r.Roles[role].KeyIDs; len(ids) != 1 || ids[0] != key.ID() {
+			return false
+		}
+	}
+	return true
 }
 
 // replaceKeys gives a role one key, and forgets keys that no role has any more.
