@@ -10,6 +10,7 @@ package lambdaemu
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -198,16 +199,16 @@ func (e *Emulator) close() {
 	}
 }
 
-// Build builds the bootstrap of a package as it is shipped, for this machine.
-func Build(t testing.TB, pkg string) string {
-	t.Helper()
-	bin := filepath.Join(t.TempDir(), "bootstrap")
+// Build builds the bootstrap of a package into dir as it is shipped, for this
+// machine.
+func Build(dir, pkg string) (bin string, err error) {
+	bin = filepath.Join(dir, "bootstrap")
 	cmd := exec.Command("go", "build", "-tags", "lambda.norpc", "-trimpath", "-ldflags", "-s -w", "-o", bin, pkg)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%s: %v\n%s", cmd, err, out)
+		return "", fmt.Errorf("%s: %w\n%s", cmd, err, out)
 	}
-	return bin
+	return bin, nil
 }
 
 // failure is the payload of an error that the function itself did not report.

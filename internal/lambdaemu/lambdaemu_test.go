@@ -18,31 +18,29 @@ import (
 	"github.com/aws/smithy-go"
 )
 
-var bootstrap string
+var buildDir string
 
 func TestMain(m *testing.M) {
 	os.Exit(func() int {
-		dir, err := os.MkdirTemp("", "publisher-lambdaemu-")
-		if err != nil {
+		var err error
+		if buildDir, err = os.MkdirTemp("", "publisher-lambdaemu-"); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
-		defer os.RemoveAll(dir)
-		bootstrap = filepath.Join(dir, "bootstrap")
+		defer os.RemoveAll(buildDir)
 		return m.Run()
 	}())
 }
 
-var build sync.Once
+var bootstrap = sync.OnceValues(func() (string, error) { return Build(buildDir, "publisher/internal/lambdaemu/hello") })
 
 func hello(t *testing.T, f Function) *Emulator {
 	t.Helper()
-	build.Do(func() {
-		if err := os.Rename(Build(t, "publisher/internal/lambdaemu/hello"), bootstrap); err != nil {
-			t.Fatal(err)
-		}
-	})
-	f.Name, f.Bootstrap = "hello", bootstrap
+	bin, err := bootstrap()
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Name, f.Bootstrap = "hello", bin
 	return Start(t, f)
 }
 
