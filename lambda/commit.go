@@ -1,0 +1,269 @@
+package lambda
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"publisher/repo"
+	"publisher/repo/tuf"
+	"publisher/storage"
+)
+
+// commit answers one submission. The receipt may be a refusal; with an error
+// there is none, and the submission waits for another run. An error that wraps
+// fs.ErrNotExist means that it is not in the inbox.
+func (s *Signer) commit(ctx context.Context, collection, name string) (*repo.Receipt, error) {
+	started := s.Now()
+	receipt, err := s.tryCommit(ctx, collection, name)
+	var p *panicError
+	if errors.As(err, &p) {
+		s.fail("submission quarantined", err, "collection", collection, "submission", name)
+		receipt, err = s.quarantine(ctx, collection, name)
+	}
+	switch {
+	case err != nil:
+		s.Log.Warn("submission not answered", "collection", collection, "submission", name, "error", err.Error())
+		s.metrics.failure(collection)
+	case receipt.Refused != nil:
+		s.Log.Info("submission refused", "collection", collection, "submission", name, "id", receipt.Submission, "kind", receipt.Refused.Kind, "error", receipt.Refused.Error)
+		s.metrics.refusal(collection, receipt.Refused.Kind, s.Now().Sub(started))
+	default:
+		s.Log.Info("submission committed", "collection", collection, "submission", name, "id", receipt.Submission, "versions", receipt.Versions)
+		s.metrics.commit(collection, s.Now().Sub(started))
+	}
+	return receipt, err
+}
+
+// tryCommit is commit without what is said about it.
+func (s *Signer) tryCommit(ctx context.Context, collection, name string) (receipt *repo.Receipt, err error) {
+	defer caught(&err)
+	box := repo.Inbox{Store: s.private, Collection: collection}
+	sub, err := box.Submission(ctx, name)
+	if sub != nil {
+		there, readErr := box.Receipt(ctx, sub.ID())
+		if readErr == nil {
+			s.clear(ctx, box, name)
+			return there, nil
+		}
+		if !errors.Is(readErr, fs.ErrNotExist) {
+			return nil, readErr
+		}
+	}
+	if err == nil {
+		receipt, err = s.commitTo(ctx, collection, sub)
+	}
+	return s.answer(ctx, box, name, sub, receipt, err)
+}
+
+// answer writes the receipt of what became of a submission, if that is final.
+func (s *Signer) answer(ctx context.Context, box repo.Inbox, name string, sub *repo.Submission, receipt *repo.Receipt, err error) (*repo.Receipt, error) {
+	unread := sub == nil
+	if unread {
+		sub = &repo.Submission{Collection: box.Collection}
+	}
+	receipt, err = repo.Answered(sub, receipt, err)
+	if err != nil {
+		return nil, err
+	}
+	if receipt.Refused != nil {
+		receipt.Refused.Hint = hint(receipt)
+	}
+	if unread {
+		// Too large to be read, so it has no hash to name a receipt by. It stays
+		// where it is, and costs one request each time.
+		receipt.Submission = ""
+		return receipt, nil
+	}
+	if receipt, err = box.Answer(ctx, receipt); err != nil {
+		return nil, err
+	}
+	s.clear(ctx, box, name)
+	return receipt, nil
+}
+
+// clear takes an answered submission out of the inbox. If that fails the next
+// sweep finds its receipt.
+func (s *Signer) clear(ctx context.Context, box repo.Inbox, name string) {
+	if err := box.Clear(ctx, name); err != nil {
+		s.Log.Warn("submission not cleared", "collection", box.Collection, "submission", name, "error", err.Error())
+	}
+}
+
+// commitTo has the submission checked and published.
+func (s *Signer) commitTo(ctx context.Context, collection string, sub *repo.Submission) (*repo.Receipt, error) {
+	c, err := s.cacheFor(ctx, collection, sub)
+	if err != nil {
+		return nil, err
+	}
+	receipt, err := s.committer(collection, c, s.public).Commit(ctx, nil, sub)
+	var short *repo.ThresholdError
+	if errors.As(err, &short) {
+		return nil, &repo.Rejection{Role: short.Role, Reason: errors.New("the signer does not hold enough of its keys")}
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.caches.keep(c)
+	s.observe(ctx, collection, c)
+	return receipt, nil
+}
+
+func (s *Signer) committer(collection string, c repo.Cache, store storage.Store) *repo.Committer {
+	return &repo.Committer{
+		Store: store, Collection: collection, Cache: c,
+		Keys: &keyring{s, collection}, Now: s.Now,
+	}
+}
+
+// cacheFor is where trust in a collection starts: what is in memory, or the
+// first root in the public store, where nobody but the signer may write. If
+// there is none the submission may bring it; that one is kept in memory only
+// after it is published.
+func (s *Signer) cacheFor(ctx context.Context, collection string, sub *repo.Submission) (*cache, error) {
+	c, err := s.known(ctx, collection)
+	if c != nil || err != nil {
+		return c, err
+	}
+	data, ok := sub.Files[tuf.RoleRoot]
+	if !ok {
+		return nil, &repo.Rejection{Reason: errors.New("nothing is published under this name: a first publication needs root and targets")}
+	}
+	if err := s.checkGenesis(ctx, collection, data); err != nil {
+		return nil, err
+	}
+	return s.caches.start(collection, data), nil
+}
+
+// known returns nil for a collection that has no first root.
+func (s *Signer) known(ctx context.Context, collection string) (*cache, error) {
+	if c := s.caches.of(collection); c != nil {
+		return c, nil
+	}
+	name := repo.SlotKey(collection, tuf.RoleRoot, 1)
+	data, _, err := storage.Read(ctx, s.public, name, repo.MaxRoot)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	if err := s.checkHash(collection, data); err != nil {
+		return nil, &repo.VerifyError{File: repo.SlotName(tuf.RoleRoot, 1), Err: err}
+	}
+	return s.caches.start(collection, data), nil
+}
+
+// checkGenesis decides whether a root may start a collection here. What is wrong
+// with it as a root, repo finds.
+func (s *Signer) checkGenesis(ctx context.Context, collection string, data []byte) error {
+	rejection := func(err error) error { return &repo.Rejection{Role: tuf.RoleRoot, Reason: err} }
+	if s.Create == nil {
+		return rejection(errors.New("no collections are created here"))
+	}
+	if err := s.Create(collection); err != nil {
+		return rejection(fmt.Errorf("%s may not be created: %w", collection, err))
+	}
+	if err := s.checkHash(collection, data); err != nil {
+		return rejection(err)
+	}
+	root, err := tuf.Parse[tuf.Root](data, repo.MaxRoot)
+	if err != nil {
+		return rejection(err)
+	}
+	// Unverified, it would be refused as the trusted root, not as a submission.
+	if err := root.Verify(tuf.RoleRoot, root.Signed.Roles[tuf.RoleRoot], root.Signed.Keys); err != nil {
+		return rejection(err)
+	}
+	return s.checkHeld(ctx, collection, &root.Signed)
+}
+
+// checkHash compares with the configuration.
+func (s *Signer) checkHash(collection string, root []byte) error {
+	if s.Genesis == nil {
+		return nil
+	}
+	want, ok := s.Genesis(collection)
+	if sum := hashOf(root); ok && sum != want {
+		return fmt.Errorf("the first root has the sha256 %s, not %s, the one that is configured", sum, want)
+	}
+	return nil
+}
+
+func hashOf(data []byte) string {
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
+}
+
+// checkHeld wants all keys of the online roles to be the signer's: with one that
+// is somewhere else too, it could not answer for what is published.
+func (s *Signer) checkHeld(ctx context.Context, collection string, root *tuf.Root) error {
+	for _, role := range onlineRoles {
+		for _, id := range root.Roles[role].KeyIDs {
+			_, err := s.readKey(ctx, collection, role, id)
+			if errors.Is(err, fs.ErrNotExist) {
+				err = &repo.Rejection{Role: tuf.RoleRoot, Reason: fmt.Errorf("its %s key %.12s is not one that the signer holds", role, id)}
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// newestRoot is the root in force, nil for a collection that is not there.
+func (s *Signer) newestRoot(ctx context.Context, collection string) (*tuf.Root, error) {
+	c, err := s.known(ctx, collection)
+	if c == nil || err != nil {
+		return nil, err
+	}
+	l := &repo.Loader{
+		Source: s.public, Collection: collection, Cache: c,
+		Now: s.Now(), IgnoreExpiry: true, TimestampFirst: true,
+	}
+	v, err := l.Load(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s.caches.keep(c)
+	return &v.Root().Signed, nil
+}
+
+// maxManifest is what repo reads of a manifest.
+const maxManifest = 64 << 10
+
+// quarantine answers a submission that the signer failed on, and moves it away:
+// it would fail on it again.
+func (s *Signer) quarantine(ctx context.Context, collection, name string) (receipt *repo.Receipt, err error) {
+	defer caught(&err)
+	box := repo.Inbox{Store: s.private, Collection: collection}
+	data, _, err := storage.Read(ctx, s.private, repo.SubmissionKey(collection, name), maxManifest)
+	if err != nil {
+		return nil, err
+	}
+	receipt = &repo.Receipt{Collection: collection, Submission: hashOf(data), Refused: &repo.Refusal{
+		Kind: "rejected", Error: "the signer failed on it, and has put it aside",
+		Hint: "tell whoever runs the signer: " + repo.QuarantineKey(collection, name),
+	}}
+	if receipt, err = box.Answer(ctx, receipt); err != nil {
+		return nil, err
+	}
+	s.metrics.quarantine(collection)
+	return receipt, box.Quarantine(ctx, name)
+}
+
+// hint is what to do about a refusal, as the command line would say it.
+func hint(r *repo.Receipt) string {
+	switch r.Err().(type) {
+	case *repo.StaleError, *repo.BurnedError:
+		return "publisher publish " + r.Collection + " makes it again from what is published now"
+	}
+	if errors.Is(r.Err(), repo.ErrPublished) {
+		return "publisher trust add " + r.Collection + " --root FILE to use the one that is there, or choose another name"
+	}
+	return "publisher status " + r.Collection + " shows what is staged; correct it and publish again"
+}

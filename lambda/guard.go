@@ -1,0 +1,85 @@
+package lambda
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"iter"
+	"time"
+
+	"publisher/storage"
+)
+
+// maxSkew is how far this machine's clock may be from the store's: signatures
+// would be dated wrongly, and expiry judged wrongly.
+const maxSkew = 5 * time.Minute
+
+// A ClockError reports that the clocks of this machine and of a store differ by
+// more than five minutes. Nothing is signed by a clock like that.
+type ClockError struct {
+	Here, There time.Time
+}
+
+func (e *ClockError) Error() string {
+	return fmt.Sprintf("the clock here says %s, the store's says %s: nothing is signed while they are more than %v apart",
+		e.Here.UTC().Format(time.RFC3339), e.There.UTC().Format(time.RFC3339), maxSkew)
+}
+
+// guard returns s with every answer's date compared with the clock, and with
+// panics turned into errors: some of them would be in a goroutine of repo's,
+// where they end the process.
+func guard(s storage.Store, now func() time.Time) storage.Store {
+	return storage.Narrow(&guarded{s, now}, s)
+}
+
+type guarded struct {
+	storage.Store
+	now func() time.Time
+}
+
+func (g *guarded) checkClock(there time.Time) error {
+	here := g.now()
+	if there.IsZero() || here.Sub(there).Abs() <= maxSkew {
+		return nil
+	}
+	return &ClockError{Here: here, There: there}
+}
+
+func (g *guarded) Get(ctx context.Context, key string) (obj storage.Object, err error) {
+	defer caught(&err)
+	if obj, err = g.Store.Get(ctx, key); err != nil {
+		return obj, err
+	}
+	if err = g.checkClock(obj.Date); err != nil {
+		obj.Body.Close()
+		return storage.Object{}, err
+	}
+	return obj, nil
+}
+
+func (g *guarded) Stat(ctx context.Context, key string) (info storage.Info, err error) {
+	defer caught(&err)
+	if info, err = g.Store.(storage.Stater).Stat(ctx, key); err == nil {
+		err = g.checkClock(info.Date)
+	}
+	return info, err
+}
+
+func (g *guarded) Put(ctx context.Context, key string, body io.ReadSeeker, prev storage.Version) (v storage.Version, err error) {
+	defer caught(&err)
+	return g.Store.Put(ctx, key, body, prev)
+}
+
+func (g *guarded) Delete(ctx context.Context, key string, prev storage.Version) (err error) {
+	defer caught(&err)
+	return g.Store.(storage.Deleter).Delete(ctx, key, prev)
+}
+
+func (g *guarded) List(ctx context.Context, prefix string) iter.Seq2[storage.Entry, error] {
+	return g.Store.List(ctx, prefix)
+}
+
+func (g *guarded) Batch() (storage.Store, func(context.Context) error, func()) {
+	s, flush, discard := g.Store.(storage.Batcher).Batch()
+	return guard(s, g.now), flush, discard
+}

@@ -1,0 +1,95 @@
+package lambda
+
+import (
+	"container/list"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"sync"
+
+	"github.com/sigstore/sigstore/pkg/signature"
+	"github.com/sigstore/sigstore/pkg/signature/options"
+
+	"publisher/repo"
+)
+
+// keyring signs with the online keys of one collection.
+type keyring struct {
+	signer     *Signer
+	collection string
+}
+
+// Signer implements repo.Keyring. What is opened stays open in memory.
+func (k *keyring) Signer(ctx context.Context, role, keyID string) (signature.Signer, error) {
+	name := repo.OnlineKeyKey(k.collection, role, keyID)
+	opened := k.signer.opened.get(name)
+	if opened == nil {
+		key, err := k.signer.readKey(ctx, k.collection, role, keyID)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("%s key %s: %w", role, keyID, repo.ErrNoKey)
+		}
+		if err != nil {
+			return nil, err
+		}
+		if opened, err = k.signer.Keys.Open(ctx, key); err != nil {
+			return nil, err
+		}
+		k.signer.opened.put(name, opened)
+	}
+	return &bound{opened, ctx}, nil
+}
+
+// bound is a signer that works under the context it was asked for in.
+type bound struct {
+	signature.Signer
+	ctx context.Context
+}
+
+func (b *bound) SignMessage(message io.Reader, opts ...signature.SignOption) ([]byte, error) {
+	return b.Signer.SignMessage(message, append(opts, options.WithContext(b.ctx))...)
+}
+
+// opened keeps the signers that were used last, by the name of their object.
+type opened struct {
+	mu    sync.Mutex
+	by    map[string]*list.Element // of named
+	order *list.List               // the one used last in front
+}
+
+type named struct {
+	name   string
+	signer signature.Signer
+}
+
+// maxOpened is how many keys are open at a time. One takes less than 1 KiB.
+const maxOpened = 4096
+
+func newOpened() *opened {
+	return &opened{by: map[string]*list.Element{}, order: list.New()}
+}
+
+func (o *opened) get(name string) signature.Signer {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	e, ok := o.by[name]
+	if !ok {
+		return nil
+	}
+	o.order.MoveToFront(e)
+	return e.Value.(named).signer
+}
+
+func (o *opened) put(name string, s signature.Signer) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if _, ok := o.by[name]; ok {
+		return
+	}
+	o.by[name] = o.order.PushFront(named{name, s})
+	if o.order.Len() > maxOpened {
+		last := o.order.Remove(o.order.Back()).(named)
+		delete(o.by, last.name)
+	}
+}

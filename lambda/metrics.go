@@ -1,0 +1,100 @@
+package lambda
+
+import (
+	"io"
+	"sync"
+	"time"
+
+	"github.com/go-json-experiment/json"
+)
+
+// Namespace is that of the metrics in CloudWatch.
+const Namespace = "Publisher"
+
+// metrics writes CloudWatch's embedded metric format, one line for each event.
+type metrics struct {
+	to  io.Writer
+	now func() time.Time
+	mu  sync.Mutex
+}
+
+// The metrics. Those by Collection, except SecondsToExpiry, which is by Role
+// too.
+const (
+	metricCommits     = "Commits"
+	metricRejections  = "Rejections"
+	metricConflicts   = "Conflicts"
+	metricQuarantined = "Quarantined"
+	metricFailures    = "Failures"
+	metricRefreshes   = "Refreshes"
+	metricDuration    = "Duration"
+	metricExpiry      = "SecondsToExpiry"
+)
+
+func (m *metrics) commit(collection string, took time.Duration) {
+	m.write(collection, "", value{metricCommits, "Count", 1}, duration(took))
+}
+
+// refusal counts those that somebody else was faster than as conflicts.
+func (m *metrics) refusal(collection, kind string, took time.Duration) {
+	name := metricRejections
+	if kind != "rejected" {
+		name = metricConflicts
+	}
+	m.write(collection, "", value{name, "Count", 1}, duration(took))
+}
+
+func (m *metrics) quarantine(collection string) {
+	m.write(collection, "", value{metricQuarantined, "Count", 1})
+}
+
+func (m *metrics) failure(collection string) {
+	m.write(collection, "", value{metricFailures, "Count", 1})
+}
+
+func (m *metrics) refresh(collection string, took time.Duration) {
+	m.write(collection, "", value{metricRefreshes, "Count", 1}, duration(took))
+}
+
+func (m *metrics) expiry(collection, role string, left time.Duration) {
+	m.write(collection, role, value{metricExpiry, "Seconds", int64(left / time.Second)})
+}
+
+type value struct {
+	name, unit string
+	n          int64
+}
+
+func duration(d time.Duration) value { return value{metricDuration, "Milliseconds", d.Milliseconds()} }
+
+type directive struct {
+	Namespace  string
+	Dimensions [][]string
+	Metrics    []definition
+}
+
+type definition struct{ Name, Unit string }
+
+// write writes one line. A failure to do so is nobody's concern.
+func (m *metrics) write(collection, role string, values ...value) {
+	if m.to == nil {
+		return
+	}
+	d := directive{Namespace: Namespace, Dimensions: [][]string{{"Collection"}}}
+	line := map[string]any{"Collection": collection}
+	if role != "" {
+		d.Dimensions, line["Role"] = [][]string{{"Collection", "Role"}}, role
+	}
+	for _, v := range values {
+		d.Metrics = append(d.Metrics, definition{v.name, v.unit})
+		line[v.name] = v.n
+	}
+	line["_aws"] = map[string]any{"Timestamp": m.now().UnixMilli(), "CloudWatchMetrics": []directive{d}}
+	text, err := json.Marshal(line, json.Deterministic(true))
+	if err != nil {
+		panic("lambda: encode metric: " + err.Error()) // strings and numbers: cannot fail
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.to.Write(append(text, '\n'))
+}

@@ -1,0 +1,117 @@
+package lambda
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"sync"
+
+	"publisher/repo"
+	"publisher/repo/tuf"
+	"publisher/storage"
+)
+
+// refresh signs what is due of one collection. That nothing is due, it finds out
+// with one read, from what timestamp.json says of itself. That is unverified:
+// whoever could forge it could as well put back an old one.
+func (s *Signer) refresh(ctx context.Context, collection string, t *tally) (err error) {
+	defer caught(&err)
+	t.add(func(c *Counts) { c.Collections++ })
+	name := repo.TimestampKey(collection)
+	data, version, err := storage.Read(ctx, s.public, name, repo.MaxTimestamp)
+	if errors.Is(err, fs.ErrNotExist) {
+		return s.missing(ctx, collection)
+	}
+	if err != nil {
+		return err
+	}
+	if ts, err := tuf.Parse[tuf.Timestamp](data, repo.MaxTimestamp); err == nil {
+		s.metrics.expiry(collection, tuf.RoleTimestamp, ts.Signed.Expires.Sub(s.Now()))
+		if s.Now().Before(ts.Signed.Publisher.RefreshAfter) && s.Now().Before(ts.Signed.Expires) {
+			return nil
+		}
+	}
+	return s.refreshDue(ctx, collection, prime(s.public, name, data, version), t)
+}
+
+func (s *Signer) refreshDue(ctx context.Context, collection string, store storage.Store, t *tally) error {
+	started := s.Now()
+	known, err := s.known(ctx, collection)
+	if err != nil {
+		return err
+	}
+	if known == nil {
+		return &repo.VerifyError{File: repo.SlotName(tuf.RoleRoot, 1), Err: fs.ErrNotExist}
+	}
+	receipt, err := s.committer(collection, known, store).Refresh(ctx, false)
+	var short *repo.ThresholdError
+	if errors.As(err, &short) && short.Have == 0 {
+		s.Log.Info("not refreshed: the keys are somebody else's", "collection", collection, "role", short.Role)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	s.caches.keep(known)
+	if receipt == nil {
+		return nil
+	}
+	t.add(func(c *Counts) { c.Refreshed++ })
+	s.Log.Info("refreshed", "collection", collection, "versions", receipt.Versions)
+	s.metrics.refresh(collection, s.Now().Sub(started))
+	s.observe(ctx, collection, known)
+	return nil
+}
+
+// missing tells a collection that is not published yet from one whose
+// timestamp.json is gone.
+func (s *Signer) missing(ctx context.Context, collection string) error {
+	_, _, err := storage.Read(ctx, s.public, repo.SlotKey(collection, tuf.RoleRoot, 1), repo.MaxRoot)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		err = errors.New("there is a root and no timestamp.json: its first publication was interrupted, or the file is gone")
+	}
+	return err
+}
+
+// prime returns a store of which the first Get of one object is answered
+// already.
+func prime(s storage.Store, name string, data []byte, v storage.Version) storage.Store {
+	full := &primed{Store: s, name: name, data: data, version: v}
+	return storage.Narrow(full, s)
+}
+
+type primed struct {
+	storage.Store
+	name    string
+	data    []byte
+	version storage.Version
+	once    sync.Once
+}
+
+func (p *primed) Get(ctx context.Context, key string) (storage.Object, error) {
+	first := false
+	if key == p.name {
+		p.once.Do(func() { first = true })
+	}
+	if !first {
+		return p.Store.Get(ctx, key)
+	}
+	return storage.Object{Body: io.NopCloser(bytes.NewReader(p.data)), Size: int64(len(p.data)), Version: p.version}, nil
+}
+
+func (p *primed) Stat(ctx context.Context, key string) (storage.Info, error) {
+	return p.Store.(storage.Stater).Stat(ctx, key)
+}
+
+func (p *primed) Delete(ctx context.Context, key string, prev storage.Version) error {
+	return p.Store.(storage.Deleter).Delete(ctx, key, prev)
+}
+
+func (p *primed) Batch() (storage.Store, func(context.Context) error, func()) {
+	return p.Store.(storage.Batcher).Batch()
+}

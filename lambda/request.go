@@ -1,0 +1,122 @@
+package lambda
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/go-json-experiment/json"
+	"github.com/oklog/ulid/v2"
+
+	"publisher/repo"
+	"publisher/repo/strict"
+	"publisher/repo/tuf"
+)
+
+// A Request is an event by which somebody asks the signer for something:
+//
+//	commit      Collection, Submission   a repo.Receipt, of a refusal too
+//	keys        Collection               a KeysAnswer, made on first use
+//	rotate-key  Collection, Role         a KeyAnswer: a new key, not in use until a root names it
+//	refresh     Collection, or all       Counts
+type Request struct {
+	Action     string `json:"action"`
+	Collection string `json:"collection,omitempty"`
+	Submission string `json:"submission,omitempty"` // its name in the inbox, a ULID
+	Role       string `json:"role,omitempty"`
+}
+
+// The actions of a Request.
+const (
+	ActionCommit    = "commit"
+	ActionKeys      = "keys"
+	ActionRotateKey = "rotate-key"
+	ActionRefresh   = "refresh"
+)
+
+// KeysAnswer is the public keys of the online roles.
+type KeysAnswer struct {
+	Keys map[string]tuf.Key `json:"keys"` // by role
+}
+
+// KeyAnswer is one public key.
+type KeyAnswer struct {
+	Key tuf.Key `json:"key"`
+}
+
+var requestShape = strict.Object(strict.Fields{
+	"action": strict.String, "collection": strict.String, "submission": strict.String, "role": strict.String,
+}, "action")
+
+const actionHint = "send an action: commit, keys, rotate-key or refresh"
+
+func (s *Signer) request(ctx context.Context, event []byte) (any, error) {
+	var r Request
+	if err := strict.Check(event, maxEvent, requestShape); err != nil {
+		return nil, refused(actionHint, "the request is malformed: %v", err)
+	}
+	if err := json.Unmarshal(event, &r, json.RejectUnknownMembers(true)); err != nil {
+		return nil, refused(actionHint, "the request is malformed: %v", err)
+	}
+	if err := s.check(&r); err != nil {
+		return nil, err
+	}
+	s.Log.Info("request", "action", r.Action, "collection", r.Collection, "submission", r.Submission, "role", r.Role)
+	switch r.Action {
+	case ActionCommit:
+		return s.requestCommit(ctx, &r)
+	case ActionKeys:
+		return s.onlineKeys(ctx, r.Collection)
+	case ActionRotateKey:
+		return s.rotateKey(ctx, r.Collection, r.Role)
+	}
+	return s.requestRefresh(ctx, r.Collection)
+}
+
+// check refuses what makes no sense, or is not done by this instance.
+func (s *Signer) check(r *Request) error {
+	switch r.Action {
+	case ActionCommit, ActionKeys, ActionRotateKey:
+		if s.Only == Refreshing {
+			return refused("invoke the function that publishes", "this function only refreshes")
+		}
+	case ActionRefresh:
+		if s.Only == Publishing {
+			return refused("invoke the function that refreshes", "this function does not refresh")
+		}
+	default:
+		return refused(actionHint, "unknown action %.80q", r.Action)
+	}
+	if r.Collection != "" || r.Action != ActionRefresh {
+		if err := repo.CheckCollection(r.Collection); err != nil {
+			return refused("use a name such as example.com/scripts", "%v", err)
+		}
+	}
+	if _, err := ulid.ParseStrict(r.Submission); err != nil && (r.Submission != "" || r.Action == ActionCommit) {
+		return refused("give the name of a submission in the inbox, a ULID", "%.80q is not the name of a submission", r.Submission)
+	}
+	if r.Role != tuf.RoleSnapshot && r.Role != tuf.RoleTimestamp && (r.Role != "" || r.Action == ActionRotateKey) {
+		return refused("give the role snapshot or timestamp", "%.80q is not an online role", r.Role)
+	}
+	return nil
+}
+
+func (s *Signer) requestCommit(ctx context.Context, r *Request) (any, error) {
+	receipt, err := s.commit(ctx, r.Collection, r.Submission)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, refused("look for its receipt, or publish again", "submission %s is not in the inbox of %s", r.Submission, r.Collection)
+	}
+	return receipt, err
+}
+
+func (s *Signer) requestRefresh(ctx context.Context, collection string) (any, error) {
+	if collection == "" {
+		return s.refreshAll(ctx)
+	}
+	t := &tally{}
+	if err := s.refresh(ctx, collection, t); err != nil {
+		return nil, fmt.Errorf("refresh %s: %w", collection, err)
+	}
+	return &t.counts, nil
+}
