@@ -17,6 +17,12 @@ type Settings struct {
 	URL       string `json:"url,omitempty"`       // where readers get it, in place of the store
 	TLSCACert string `json:"tlscacert,omitempty"` // a file with the CAs that URL's certificate may come from
 
+	// Online is who holds the keys of snapshot and timestamp, as --online has
+	// it; empty where this trust directory does. Inbox is the store in which
+	// submissions are left for them. Either both are set or none.
+	Online string `json:"online,omitempty"`
+	Inbox  string `json:"inbox,omitempty"`
+
 	// Unknown is what another version of this program has set. It stays if
 	// what SetSettings gets was made from what Settings returned.
 	Unknown jsontext.Value `json:",embed"`

@@ -7,6 +7,7 @@
 //	collections/<collection>/metadata/       verified metadata: root.json, timestamp.json, …
 //	collections/<collection>/changelist.jsonl
 //	                                         staged changes: one line for each Append, a JSON array
+//	collections/<collection>/pending.json    the submission that was left for an online signer, if it may be unanswered
 //	collections/.new/<collection>/           a collection being created or deleted
 //	locks/                                   empty files, never removed
 //
