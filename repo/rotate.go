@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"publisher/repo/tuf"
@@ -33,8 +34,15 @@ type GraceError struct {
 	Until time.Time
 }
 
-func (e *GraceError) Error() string {
-	return fmt.Sprintf("the keys of snapshot and timestamp are being replaced; it goes on at %s", e.Until.UTC().Format(time.RFC3339))
+const graceText = "the keys of snapshot and timestamp are being replaced; it goes on at "
+
+func (e *GraceError) Error() string { return graceText + e.Until.UTC().Format(time.RFC3339) }
+
+// ParseGrace reads the text of a GraceError that another process had.
+func ParseGrace(text string) (*GraceError, bool) {
+	at, ok := strings.CutPrefix(text, graceText)
+	until, err := time.Parse(time.RFC3339, at)
+	return &GraceError{Until: until}, ok && err == nil
 }
 
 // A CosignFunc asks the other party of a rotation for its signatures: on the

@@ -88,3 +88,16 @@ func TestHandOverAndBack(t *testing.T) {
 		t.Errorf("root version %d", got)
 	}
 }
+
+// A GraceError keeps its meaning on its way from one process to another.
+func TestParseGrace(t *testing.T) {
+	sent := &repo.GraceError{Until: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
+	if got, ok := repo.ParseGrace(sent.Error()); !ok || !got.Until.Equal(sent.Until) {
+		t.Errorf("%v came as %v, %v", sent, got, ok)
+	}
+	for _, text := range []string{"", "refused", "refused: " + sent.Error(), sent.Error() + "!"} {
+		if _, ok := repo.ParseGrace(text); ok {
+			t.Errorf("%q is a GraceError", text)
+		}
+	}
+}
