@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 
 	"github.com/go-json-experiment/json"
 	"github.com/oklog/ulid/v2"
@@ -19,12 +18,16 @@ import (
 //	commit      Collection, Submission   a repo.Receipt, of a refusal too
 //	keys        Collection               a KeysAnswer, made on first use
 //	rotate-key  Collection, Role         a KeyAnswer: a new key, not in use until a root names it
+//	cosign      Collection, Root,        a CosignAnswer, for a root that moves the keys of
+//	            Snapshot                 snapshot and timestamp here or away
 //	refresh     Collection, or all       Counts
 type Request struct {
 	Action     string `json:"action"`
 	Collection string `json:"collection,omitempty"`
 	Submission string `json:"submission,omitempty"` // its name in the inbox, a ULID
 	Role       string `json:"role,omitempty"`
+	Root       []byte `json:"root,omitempty"`
+	Snapshot   []byte `json:"snapshot,omitempty"`
 }
 
 // The actions of a Request.
@@ -32,6 +35,7 @@ const (
 	ActionCommit    = "commit"
 	ActionKeys      = "keys"
 	ActionRotateKey = "rotate-key"
+	ActionCosign    = "cosign"
 	ActionRefresh   = "refresh"
 )
 
@@ -47,9 +51,10 @@ type KeyAnswer struct {
 
 var requestShape = strict.Object(strict.Fields{
 	"action": strict.String, "collection": strict.String, "submission": strict.String, "role": strict.String,
+	"root": strict.String, "snapshot": strict.String,
 }, "action")
 
-const actionHint = "send an action: commit, keys, rotate-key or refresh"
+const actionHint = "send an action: commit, keys, rotate-key, cosign or refresh"
 
 func (s *Signer) request(ctx context.Context, event []byte) (any, error) {
 	var r Request
@@ -70,6 +75,8 @@ func (s *Signer) request(ctx context.Context, event []byte) (any, error) {
 		return s.onlineKeys(ctx, r.Collection)
 	case ActionRotateKey:
 		return s.rotateKey(ctx, r.Collection, r.Role)
+	case ActionCosign:
+		return s.cosign(ctx, &r)
 	}
 	return s.requestRefresh(ctx, r.Collection)
 }
@@ -77,7 +84,7 @@ func (s *Signer) request(ctx context.Context, event []byte) (any, error) {
 // check refuses what makes no sense, or is not done by this instance.
 func (s *Signer) check(r *Request) error {
 	switch r.Action {
-	case ActionCommit, ActionKeys, ActionRotateKey:
+	case ActionCommit, ActionKeys, ActionRotateKey, ActionCosign:
 		if s.Only == Refreshing {
 			return refused("invoke the function that publishes", "this function only refreshes")
 		}
@@ -104,7 +111,7 @@ func (s *Signer) check(r *Request) error {
 
 func (s *Signer) requestCommit(ctx context.Context, r *Request) (any, error) {
 	receipt, err := s.commit(ctx, r.Collection, r.Submission)
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, errNoSubmission) {
 		return nil, refused("look for its receipt, or publish again", "submission %s is not in the inbox of %s", r.Submission, r.Collection)
 	}
 	return receipt, err

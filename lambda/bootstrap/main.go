@@ -31,6 +31,7 @@ import (
 	"time"
 
 	runtime "github.com/aws/aws-lambda-go/lambda"
+	"github.com/aws/aws-lambda-go/lambda/messages"
 
 	"publisher/lambda"
 )
@@ -50,5 +51,10 @@ func main() {
 type handler struct{ *lambda.Signer }
 
 func (h handler) Invoke(ctx context.Context, event []byte) ([]byte, error) {
-	return h.Handle(ctx, event)
+	answer, err := h.Handle(ctx, event)
+	if err != nil {
+		f := lambda.NewFailure(err)
+		return nil, messages.InvokeResponse_Error{Message: f.Message, Type: f.Type}
+	}
+	return answer, nil
 }
