@@ -23,6 +23,17 @@ help: ## list these targets
 build: ## build bin/publisher
 	go build -trimpath -o bin/publisher ./cmd/publisher
 
+LAMBDAS = arm64 amd64
+
+.PHONY: lambda
+lambda: $(LAMBDAS:%=dist/lambda-%.zip) ## build the zips of the online signer for AWS Lambda, byte for byte the same each time
+
+.PHONY: $(LAMBDAS:%=dist/lambda-%.zip)
+$(LAMBDAS:%=dist/lambda-%.zip): dist/lambda-%.zip:
+	@mkdir -p dist/lambda-$*
+	GOOS=linux GOARCH=$* go build -trimpath -buildvcs=false -tags lambda.norpc -ldflags '-s -w -buildid=' -o dist/lambda-$*/bootstrap ./lambda/bootstrap
+	go run ./internal/zipone dist/lambda-$*/bootstrap $@
+
 .PHONY: demo
 demo: ## publish a collection on this machine and pull it with other people's clients
 	@go run ./internal/demo

@@ -13,50 +13,62 @@ import (
 	"publisher/storage"
 )
 
+// errNoSubmission reports a submission that is not in the inbox: it never was,
+// or it is answered.
+var errNoSubmission = errors.New("it is not in the inbox")
+
 // commit answers one submission. The receipt may be a refusal; with an error
-// there is none, and the submission waits for another run. An error that wraps
-// fs.ErrNotExist means that it is not in the inbox.
+// there is none, and the submission waits for another run.
 func (s *Signer) commit(ctx context.Context, collection, name string) (*repo.Receipt, error) {
 	started := s.Now()
-	receipt, err := s.tryCommit(ctx, collection, name)
+	receipt, again, err := s.tryCommit(ctx, collection, name)
 	var p *panicError
 	if errors.As(err, &p) {
 		s.fail("submission quarantined", err, "collection", collection, "submission", name)
 		receipt, err = s.quarantine(ctx, collection, name)
 	}
-	switch {
+	log := s.Log.With("collection", collection, "submission", name)
+	switch took := s.Now().Sub(started); {
+	case errors.Is(err, errNoSubmission):
 	case err != nil:
-		s.Log.Warn("submission not answered", "collection", collection, "submission", name, "error", err.Error())
+		log.Warn("submission not answered", "error", err.Error())
 		s.metrics.failure(collection)
+	case again:
+		log.Info("submission was answered before", "id", receipt.Submission)
 	case receipt.Refused != nil:
-		s.Log.Info("submission refused", "collection", collection, "submission", name, "id", receipt.Submission, "kind", receipt.Refused.Kind, "error", receipt.Refused.Error)
-		s.metrics.refusal(collection, receipt.Refused.Kind, s.Now().Sub(started))
+		log.Info("submission refused", "id", receipt.Submission, "kind", receipt.Refused.Kind, "error", receipt.Refused.Error)
+		s.metrics.refusal(collection, receipt.Refused.Kind, took)
 	default:
-		s.Log.Info("submission committed", "collection", collection, "submission", name, "id", receipt.Submission, "versions", receipt.Versions)
-		s.metrics.commit(collection, s.Now().Sub(started))
+		log.Info("submission committed", "id", receipt.Submission, "versions", receipt.Versions)
+		s.metrics.commit(collection, took)
 	}
 	return receipt, err
 }
 
-// tryCommit is commit without what is said about it.
-func (s *Signer) tryCommit(ctx context.Context, collection, name string) (receipt *repo.Receipt, err error) {
+// tryCommit is commit without what is said about it. Again says that there was a
+// receipt.
+func (s *Signer) tryCommit(ctx context.Context, collection, name string) (receipt *repo.Receipt, again bool, err error) {
 	defer caught(&err)
 	box := repo.Inbox{Store: s.private, Collection: collection}
 	sub, err := box.Submission(ctx, name)
+	if sub == nil && errors.Is(err, fs.ErrNotExist) {
+		return nil, false, errNoSubmission
+	}
 	if sub != nil {
 		there, readErr := box.Receipt(ctx, sub.ID())
 		if readErr == nil {
 			s.clear(ctx, box, name)
-			return there, nil
+			return there, true, nil
 		}
 		if !errors.Is(readErr, fs.ErrNotExist) {
-			return nil, readErr
+			return nil, false, readErr
 		}
 	}
 	if err == nil {
 		receipt, err = s.commitTo(ctx, collection, sub)
 	}
-	return s.answer(ctx, box, name, sub, receipt, err)
+	receipt, err = s.answer(ctx, box, name, sub, receipt, err)
+	return receipt, false, err
 }
 
 // answer writes the receipt of what became of a submission, if that is final.
@@ -246,7 +258,7 @@ func (s *Signer) quarantine(ctx context.Context, collection, name string) (recei
 		return nil, err
 	}
 	receipt = &repo.Receipt{Collection: collection, Submission: hashOf(data), Refused: &repo.Refusal{
-		Kind: "rejected", Error: "the signer failed on it, and has put it aside",
+		Kind: kindRejected, Error: "the signer failed on it, and has put it aside",
 		Hint: "tell whoever runs the signer: " + repo.QuarantineKey(collection, name),
 	}}
 	if receipt, err = box.Answer(ctx, receipt); err != nil {
@@ -255,6 +267,10 @@ func (s *Signer) quarantine(ctx context.Context, collection, name string) (recei
 	s.metrics.quarantine(collection)
 	return receipt, box.Quarantine(ctx, name)
 }
+
+// kindRejected is the kind of a refusal that is not about somebody else having
+// been faster.
+const kindRejected = "rejected"
 
 // hint is what to do about a refusal, as the command line would say it.
 func hint(r *repo.Receipt) string {

@@ -38,7 +38,7 @@ func (m *metrics) commit(collection string, took time.Duration) {
 // refusal counts those that somebody else was faster than as conflicts.
 func (m *metrics) refusal(collection, kind string, took time.Duration) {
 	name := metricRejections
-	if kind != "rejected" {
+	if kind != kindRejected {
 		name = metricConflicts
 	}
 	m.write(collection, "", value{name, "Count", 1}, duration(took))

@@ -3,7 +3,6 @@ package lambda
 import (
 	"context"
 	"errors"
-	"io/fs"
 	"maps"
 	"slices"
 
@@ -127,7 +126,7 @@ func (s *Signer) sweepOne(ctx context.Context, t *tally, collection, name string
 	}
 	receipt, err := s.commit(ctx, collection, name)
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, errNoSubmission):
 		// Another run was faster.
 	case err != nil:
 		t.failed("commit to "+collection, err)
