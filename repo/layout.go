@@ -115,8 +115,11 @@ func QuarantineKey(collection, name string) string {
 
 // ReceiptKey is the answer to a submission, by the hash of its manifest.
 func ReceiptKey(collection, sha256 string) string {
-	return collection + "/receipts/" + sha256 + ".json"
+	return ReceiptsDir(collection) + sha256 + ".json"
 }
+
+// ReceiptsDir is what the receipts of a collection lie below.
+func ReceiptsDir(collection string) string { return collection + "/receipts/" }
 
 // OnlineKeyKey is an online key of a role.
 func OnlineKeyKey(collection, role, keyID string) string {
