@@ -38,6 +38,8 @@ type globals struct {
 	store          string
 	url            string
 	tlsCACert      string
+	online         string
+	inbox          string
 	json           bool
 	quiet          bool
 	verbose        bool
@@ -52,6 +54,8 @@ func (g *globals) add(f *pflag.FlagSet) {
 	f.StringVar(&g.store, "store", "", "`URL` of the store to publish to: file:///dir, s3://bucket/prefix, minio://host/bucket/prefix (default $PUBLISHER_STORE, or that of init)")
 	f.StringVar(&g.url, "url", "", "HTTPS `URL` to read from, in place of the store: metadata is at URL/COLLECTION/metadata (default $PUBLISHER_URL)")
 	f.StringVar(&g.tlsCACert, "tlscacert", "", "`file` of the CA certificates that --url may be signed by")
+	f.StringVar(&g.online, "online", "", "the online `signer` that holds the keys of snapshot and timestamp: lambda:NAME[?region=REGION&endpoint=URL] (default that of init)")
+	f.StringVar(&g.inbox, "inbox", "", "`URL` of the private store where the online signer finds submissions (default that of init)")
 	f.BoolVar(&g.json, "json", false, "print results as JSON")
 	f.BoolVarP(&g.quiet, "quiet", "q", false, "print results and errors only")
 	f.BoolVarP(&g.verbose, "verbose", "v", false, "tell what happens")

@@ -2,29 +2,38 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 
 	"publisher/internal/devca"
+	"publisher/internal/durable"
 	"publisher/internal/serve"
+	"publisher/repo/keys/sealed"
+	"publisher/storage"
 	"publisher/storage/dir"
 )
 
 type devOptions struct {
 	dir    string
 	listen string
+	signer string
 	http   bool
 }
 
@@ -32,12 +41,14 @@ func newDev(a *app) *cobra.Command {
 	var o devOptions
 	cmd := &cobra.Command{
 		Use:   "dev",
-		Short: "Serve a directory store over HTTPS, for development",
+		Short: "Serve a directory store over HTTPS, with an online signer, for development",
 		Long: `Serve the collections of a directory store on this machine, as a CDN in front of
-a bucket would, until interrupted. Publishing into the store goes on meanwhile.
+a bucket would, and run an online signer for it, until interrupted. Publishing
+into the store goes on meanwhile, through the signer or without it.
 
-It prints the URL, the store, and the certificate of a CA made for this machine,
-which vouches for localhost, 127.0.0.1 and ::1 and nothing else.`,
+It prints the URL, the store, the signer and its inbox, and the certificate of a
+CA made for this machine, which vouches for localhost, 127.0.0.1 and ::1 and
+nothing else.`,
 		Example: "  publisher dev\n  publisher dev --dir ./public --listen 127.0.0.1:0 --json",
 		GroupID: groupRead,
 		Args:    exactly(0),
@@ -48,6 +59,7 @@ which vouches for localhost, 127.0.0.1 and ::1 and nothing else.`,
 	f := cmd.Flags()
 	f.StringVar(&o.dir, "dir", "", "`directory` of the store (default dev in the trust directory)")
 	f.StringVar(&o.listen, "listen", "127.0.0.1:4443", "`address` to listen on; port 0 picks a free one")
+	f.StringVar(&o.signer, "signer", "", "loopback `address` of the online signer (default 127.0.0.1, the port after that of --listen)")
 	f.BoolVar(&o.http, "http", false, "plain HTTP, on a loopback address only")
 	return cmd
 }
@@ -78,10 +90,77 @@ func (a *app) dev(ctx context.Context, o devOptions) error {
 			return err
 		}
 	}
+	signer, asked, err := a.devSigner(ctx, o, store, served)
+	if err != nil {
+		return err
+	}
+	defer asked.Close()
 	if err := a.result(served, served.print); err != nil {
 		return err
 	}
-	return serveUntil(ctx, listener, a.logged(serve.Handler(store)))
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return serveUntil(ctx, listener, a.logged(serve.Handler(store))) })
+	group.Go(func() error { return signer.run(ctx, asked) })
+	return group.Wait()
+}
+
+// devSigner is an online signer for the store, noted in served. Its inbox lies
+// beside the store, where it is not served.
+func (a *app) devSigner(ctx context.Context, o devOptions, public storage.Store, served *served) (*daemon, net.Listener, error) {
+	served.Inbox = a.flags.inbox
+	if served.Inbox == "" {
+		served.Inbox = served.Store + "-inbox"
+	}
+	if err := checkApart(served.Store, served.Inbox); err != nil {
+		return nil, nil, err
+	}
+	private, err := openStore(ctx, served.Inbox)
+	if err != nil {
+		return nil, nil, fmt.Errorf("open inbox: %w", err)
+	}
+	sealer, err := a.devSealer()
+	if err != nil {
+		return nil, nil, err
+	}
+	if o.signer == "" {
+		o.signer = portAfter(o.listen)
+	}
+	listener, err := a.listenSigner(signerOptions{listen: o.signer})
+	if err != nil {
+		return nil, nil, hinted(err, "--signer 127.0.0.1:0 takes a free port")
+	}
+	served.Online = onlineURL(listener.Addr())
+	level := slog.LevelError
+	if a.flags.verbose {
+		level = slog.LevelInfo
+	}
+	d := a.newDaemon(public, private, sealer, level)
+	d.signer.Create = func(string) error { return nil }
+	return d, listener, nil
+}
+
+// devSealer has a passphrase of its own, made on first use.
+func (a *app) devSealer() (sealed.Sealer, error) {
+	file := filepath.Join(a.trust.Path(), "dev-signer.passphrase")
+	if err := durable.MkdirAll(a.trust.Path(), 0o700); err != nil {
+		return nil, err
+	}
+	err := durable.CreateFile(file, []byte(rand.Text()+"\n"), 0o600)
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, err
+	}
+	return a.sealer("sealed:passphrase-file=" + file)
+}
+
+// portAfter is the loopback address whose port comes after that of an address;
+// a free one goes with a free one.
+func portAfter(address string) string {
+	_, text, _ := net.SplitHostPort(address) // it was listened on
+	port, err := strconv.Atoi(text)
+	if err != nil || port == 0 || port == 65535 {
+		return "127.0.0.1:0"
+	}
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port+1))
 }
 
 // inside reports whether path is dir or lies below it.
@@ -133,6 +212,9 @@ type served struct {
 	URL   string `json:"url"`
 	Store string `json:"store"`
 	CA    string `json:"tlscacert,omitempty"`
+
+	Inbox  string `json:"inbox"`
+	Online string `json:"online"`
 }
 
 func describeServed(address net.Addr, path string) *served {
@@ -151,14 +233,16 @@ func (s *served) print(w io.Writer) error {
 	}
 	_, err := fmt.Fprintf(w, `URL    %s
 store  %s
+inbox  %s
+signer %s
 CA     %s
 
 try, from another terminal:
-  publisher init example.com/demo --store %s
+  publisher init example.com/demo --store %s --inbox %s --online %s
   publisher add example.com/demo hello.txt FILE
   publisher publish example.com/demo
   publisher download example.com/demo hello.txt %s
-`, s.URL, s.Store, ca, quoted(s.Store), read)
+`, s.URL, s.Store, s.Inbox, s.Online, ca, quoted(s.Store), quoted(s.Inbox), quoted(s.Online), read)
 	return err
 }
 

@@ -127,6 +127,7 @@ var diagnoses = []struct {
 	{isFlagGroup, exitUsage, "leave out one of these flags"},
 	{as[*repo.ExpiredError], exitVerification, "ask its publisher to run: publisher refresh COLLECTION (timestamp, snapshot) or publisher publish COLLECTION (other roles)"},
 	{as[*repo.VerifyError], exitVerification, "do not use what you have; publisher check COLLECTION lists everything that is wrong"},
+	{as[*repo.GraceError], exitConflict, "run the same command again after that time"},
 	{as[*repo.ThresholdError], exitThreshold, "publisher key import FILE --role ROLE brings in a missing key"},
 	{is(keys.ErrPassphrase), exitKey, "set PUBLISHER_<ROLE>_PASSPHRASE, or use --passphrase-file FILE"},
 	{is(repo.ErrNoKey), exitKey, "publisher key list shows the keys at hand; publisher key import FILE brings one in"},

@@ -47,11 +47,16 @@ keeps one of several racing writers' versions (compare-and-swap), without which
 concurrent publishes could undo each other. Nothing is published before
 "publisher publish", or at once with --publish.
 
+With --online and --inbox an online signer holds the keys of snapshot and
+timestamp. Only those of root and targets are made here, and the empty collection
+is published through the signer at once: nobody else writes its metadata.
+
 The root key decides over everything else: make a copy of it (publisher key
 export) and keep that offline.`,
 		Example: `  publisher init example.com/scripts --store file:///srv/tuf
   publisher init example.com/scripts --store s3://bucket/prefix?region=eu-central-1 --publish
-  publisher init example.com/scripts --store file:///srv/tuf --threshold root=2/3 --expires timestamp=3d`,
+  publisher init example.com/scripts --store file:///srv/tuf --threshold root=2/3 --expires timestamp=3d
+  publisher init example.com/scripts --store s3://bucket --inbox s3://inbox --online lambda:publisher-signer`,
 		Args: exactly(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runInit(cmd.Context(), a, args[0], o)
@@ -86,38 +91,95 @@ func runInit(ctx context.Context, a *app, name string, o initOptions) error {
 	if err != nil {
 		return err
 	}
-	store, err := a.newStore(ctx, c)
+	place, store, err := a.newPlace(ctx, c)
 	if err != nil {
 		return err
 	}
-	if !o.offline {
-		if err := a.checkStore(ctx, store, name, o.singleWriter); err != nil {
-			return err
-		}
+	if err := a.prepare(ctx, g, place, store, o); err != nil {
+		return err
 	}
 	root, pairs, err := a.makeRoot(ctx, g, o)
 	if err != nil {
 		return err
 	}
-	if err := a.saveCollection(c, root, pairs); err != nil {
+	stored, err := a.saveCollection(c, place, root, pairs)
+	if err != nil {
 		return err
 	}
-	made := initResult(name, root, pairs)
+	made := initResult(name, root, place)
 	var done *repo.Published
-	if o.publish {
-		if done, err = a.publishLocked(ctx, c); err != nil {
-			return hinted(fmt.Errorf("%s is initialized, but not published: %w", name, err), "publisher publish %s", name)
+	if o.publish || place.Online != "" {
+		if done, err = a.publishLocked(ctx, c, publishOptions{}); err != nil {
+			return a.unpublished(c, place, stored, err)
 		}
 		p := newPublished(c, done)
 		made.Publication = &p
 	}
-	if err := a.result(made, func(w io.Writer) error { return printInit(w, c, root, pairs, done) }); err != nil {
+	if err := a.result(made, func(w io.Writer) error { return printInit(w, c, &made, done) }); err != nil {
 		return err
 	}
-	if !o.publish {
+	if done == nil {
 		a.infof("next: publisher add %s NAME FILE, then publisher publish %s", name, name)
 	}
 	return nil
+}
+
+// prepare makes sure of those that the collection will rely on: the store, and
+// the signer, who is asked for its keys.
+func (a *app) prepare(ctx context.Context, g *plannedRoot, place trust.Settings, store storage.Store, o initOptions) error {
+	if place.Online == "" {
+		if o.offline {
+			return nil
+		}
+		if err := a.checkNew(ctx, store, g.Collection); err != nil {
+			return err
+		}
+		return a.checkStore(ctx, store, g.Collection, o.singleWriter)
+	}
+	if o.offline || o.singleWriter {
+		return usage("leave it out", "--offline and --single-writer do not go with --online: the signer writes, and does so now")
+	}
+	if err := a.checkNew(ctx, store, g.Collection); err != nil {
+		return err
+	}
+	return a.askKeys(ctx, g, place.Online)
+}
+
+// askKeys takes the signer's keys for snapshot and timestamp.
+func (a *app) askKeys(ctx context.Context, g *plannedRoot, online string) error {
+	for _, role := range onlineRoles {
+		if g.count[role] != 1 {
+			return usage("leave out --threshold "+role, "--threshold %s does not go with --online: the signer has one key for it", role)
+		}
+	}
+	keys, err := a.signerKeys(ctx, g.Collection, online)
+	if err != nil {
+		return err
+	}
+	for role, key := range keys {
+		g.Keys[role] = []tuf.Key{key}
+	}
+	return nil
+}
+
+// unpublished is the error of an init that failed after everything was stored
+// here. Unless the signer may yet commit what it was left, the collection does
+// not exist, and neither must its keys. Otherwise they must stay: they might be
+// the only ones there are to a published root.
+func (a *app) unpublished(c *trust.Collection, place trust.Settings, stored []string, err error) error {
+	_, pending := c.Pending()
+	if place.Online != "" && errors.Is(pending, fs.ErrNotExist) {
+		return errors.Join(err, c.Delete(), a.removeKeys(stored))
+	}
+	return hinted(fmt.Errorf("%s is initialized, but not published: %w", c.Name(), err), "publisher publish %s", c.Name())
+}
+
+func (a *app) removeKeys(ids []string) error {
+	var all []error
+	for _, id := range ids {
+		all = append(all, a.trust.Keys().Remove(id))
+	}
+	return errors.Join(all...)
 }
 
 // genesis reads what the flags say of the first root, but for the keys.
@@ -177,24 +239,31 @@ func (p *plannedRoot) setThreshold(role, text string, rootKeys int) error {
 	return nil
 }
 
-// newStore opens the store for a collection that must not be known here yet.
-func (a *app) newStore(ctx context.Context, c *trust.Collection) (storage.Store, error) {
+// newPlace is where a collection will be that must not be known here yet.
+func (a *app) newPlace(ctx context.Context, c *trust.Collection) (trust.Settings, storage.Store, error) {
+	place := trust.Settings{
+		Store: a.flags.store, URL: a.flags.url, TLSCACert: a.flags.tlsCACert,
+		Online: a.flags.online, Inbox: a.flags.inbox,
+	}
 	if _, err := c.Settings(); err == nil {
-		return nil, &cliError{
+		return place, nil, &cliError{
 			err:  fmt.Errorf("%s is initialized already in %s", c.Name(), a.trust.Path()),
 			hint: "publisher status " + c.Name(),
 			code: exitConflict,
 		}
 	}
-	if a.flags.store == "" {
-		return nil, usage(storeHint, "no store given")
+	if place.Store == "" {
+		return place, nil, usage(storeHint, "no store given")
 	}
-	return openStore(ctx, a.flags.store)
+	if err := a.checkOnline(&place); err != nil {
+		return place, nil, err
+	}
+	store, err := openStore(ctx, place.Store)
+	return place, store, err
 }
 
-// checkStore refuses a store that has the collection already, or that could not
-// keep it.
-func (a *app) checkStore(ctx context.Context, store storage.Store, name string, singleWriter bool) error {
+// checkNew refuses a store that has the collection already.
+func (a *app) checkNew(ctx context.Context, store storage.Store, name string) error {
 	for _, key := range []string{repo.TimestampKey(name), repo.SlotKey(name, tuf.RoleRoot, 1)} {
 		_, err := storage.Stat(ctx, store, key)
 		switch {
@@ -208,6 +277,11 @@ func (a *app) checkStore(ctx context.Context, store storage.Store, name string, 
 			return fmt.Errorf("look at the store: %w", err)
 		}
 	}
+	return nil
+}
+
+// checkStore refuses a store that could not keep the collection.
+func (a *app) checkStore(ctx context.Context, store storage.Store, name string, singleWriter bool) error {
 	err := storage.Probe(ctx, store, repo.ProbeKey(name, ulid.Make().String()))
 	if errors.Is(err, storage.ErrNoCompareAndSwap) && singleWriter {
 		a.warnf("%v: two publishes at once may undo each other", err)
@@ -317,10 +391,9 @@ func (r pairRing) Signer(_ context.Context, _, keyID string) (signature.Signer, 
 }
 
 // saveCollection stores keys and root. What it stored before a failure it takes
-// back, but for keys that were there before.
-func (a *app) saveCollection(c *trust.Collection, root *tuf.File[tuf.Root], pairs []pair) error {
-	var stored []string
-	err := c.Create(trust.Settings{Store: a.flags.store, URL: a.flags.url, TLSCACert: a.flags.tlsCACert}, func(cache *trust.Cache) error {
+// back, but for keys that were there before: it returns the IDs of the others.
+func (a *app) saveCollection(c *trust.Collection, place trust.Settings, root *tuf.File[tuf.Root], pairs []pair) (stored []string, err error) {
+	err = c.Create(place, func(cache *trust.Cache) error {
 		for _, p := range pairs {
 			_, err := a.trust.Keys().Get(p.id)
 			known := err == nil
@@ -331,17 +404,12 @@ func (a *app) saveCollection(c *trust.Collection, root *tuf.File[tuf.Root], pair
 				stored = append(stored, p.id)
 			}
 		}
-		if err := cache.Put(repo.SlotName(tuf.RoleRoot, 1), root.Bytes()); err != nil {
-			return err
-		}
-		return cache.Put("root.json", root.Bytes())
+		return putRoot(cache, root)
 	})
 	if err != nil {
-		for _, id := range stored {
-			err = errors.Join(err, a.trust.Keys().Remove(id))
-		}
+		err = errors.Join(err, a.removeKeys(stored))
 	}
-	return err
+	return stored, err
 }
 
 type initialized struct {
@@ -349,26 +417,33 @@ type initialized struct {
 	Root       string              `json:"root_sha256"`
 	Expires    time.Time           `json:"root_expires"`
 	Keys       map[string][]string `json:"keys"`
+	Online     string              `json:"online,omitempty"` // who holds those of snapshot and timestamp
 
 	Publication *published `json:"publication,omitempty"`
 }
 
-func initResult(name string, root *tuf.File[tuf.Root], pairs []pair) initialized {
-	r := initialized{Collection: name, Root: root.SHA256(), Expires: root.Signed.Expires, Keys: map[string][]string{}}
-	for _, p := range pairs {
-		r.Keys[p.role] = append(r.Keys[p.role], p.id)
+func initResult(name string, root *tuf.File[tuf.Root], place trust.Settings) initialized {
+	r := initialized{Collection: name, Root: root.SHA256(), Expires: root.Signed.Expires, Keys: map[string][]string{}, Online: place.Online}
+	for _, role := range tuf.TopLevel {
+		r.Keys[role] = root.Signed.Roles[role].KeyIDs
 	}
 	return r
 }
 
 // printInit also tells what was published; done is nil if nothing was.
-func printInit(w io.Writer, c *trust.Collection, root *tuf.File[tuf.Root], pairs []pair, done *repo.Published) error {
-	if _, err := fmt.Fprintf(w, "initialized %s\nroot sha256 %s\n", c.Name(), root.SHA256()); err != nil {
+func printInit(w io.Writer, c *trust.Collection, made *initialized, done *repo.Published) error {
+	if _, err := fmt.Fprintf(w, "initialized %s\nroot sha256 %s\n", c.Name(), made.Root); err != nil {
 		return err
 	}
-	for _, p := range pairs {
-		if _, err := fmt.Fprintf(w, "%-9s key %s\n", p.role, p.id); err != nil {
-			return err
+	for _, role := range tuf.TopLevel {
+		for _, id := range made.Keys[role] {
+			holder := ""
+			if made.Online != "" && slices.Contains(onlineRoles, role) {
+				holder = " of " + made.Online
+			}
+			if _, err := fmt.Fprintf(w, "%-9s key %s%s\n", role, id, holder); err != nil {
+				return err
+			}
 		}
 	}
 	if done == nil {

@@ -26,7 +26,7 @@ They are files in the trust directory, each encrypted under a passphrase, and ar
 named by their key ID or the first characters of it, at least 7.`,
 	}
 	return family(cmd,
-		newKeyList(a), newKeyGenerate(a), newKeyImport(a), newKeyExport(a), newKeyPasswd(a), newKeyRemove(a))
+		newKeyList(a), newKeyGenerate(a), newKeyImport(a), newKeyExport(a), newKeyPasswd(a), newKeyRotate(a), newKeyRemove(a))
 }
 
 // family makes cmd a command that does nothing itself and has verbs below it.
@@ -92,17 +92,23 @@ func (a *app) heldKey(id string) (heldKey, error) {
 // half that stands beside the private one, or in the private one if that is not
 // encrypted. Whatever does not belong to the key ID does not count.
 func algorithmIn(data []byte, id string) string {
+	key, _ := publicIn(data, id)
+	return key.Type
+}
+
+// publicIn is the public half of a key, as its file tells.
+func publicIn(data []byte, id string) (tuf.Key, bool) {
 	if all, err := keys.Decode(data, nil); err == nil {
 		if key, err := all[0].Public(); err == nil && key.ID() == id {
-			return key.Type
+			return key, true
 		}
 	}
 	for b, rest := pem.Decode(data); b != nil; b, rest = pem.Decode(rest) {
 		if key, err := keys.ParsePublic(pem.EncodeToMemory(b)); err == nil && key.ID() == id {
-			return key.Type
+			return key, true
 		}
 	}
-	return ""
+	return tuf.Key{}, false
 }
 
 // minKeyID is the shortest part of a key ID that names a key, in characters.

@@ -18,6 +18,7 @@ import (
 )
 
 func newPublish(a *app) *cobra.Command {
+	var o publishOptions
 	var dryRun bool
 	cmd := &cobra.Command{
 		Use:     "publish COLLECTION",
@@ -27,7 +28,10 @@ func newPublish(a *app) *cobra.Command {
 
 If others publish at the same time, the changes are applied to their version and
 signed again. Whatever interrupts it, the collection is at the old version or at
-the new one; run it again and it goes on.`,
+the new one; run it again and it goes on.
+
+Where an online signer holds the keys of snapshot and timestamp, it is left what
+was signed here, and asked to commit it.`,
 		Example: `  publisher publish example.com/scripts --dry-run
   publisher publish example.com/scripts`,
 		Args: exactly(1),
@@ -39,50 +43,112 @@ the new one; run it again and it goes on.`,
 			if dryRun {
 				return a.dryRun(cmd.Context(), c)
 			}
-			return a.publish(cmd.Context(), c)
+			return a.publish(cmd.Context(), c, o)
 		},
 	}
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "show what would be published, and change nothing")
+	cmd.Flags().BoolVar(&o.noWait, "no-wait", false, "leave the submission for the online signer, and do not ask it to commit now")
+	cmd.MarkFlagsMutuallyExclusive("dry-run", "no-wait")
 	return cmd
 }
 
+type publishOptions struct {
+	noWait bool
+}
+
 // publish publishes everything that is staged.
-func (a *app) publish(ctx context.Context, c *trust.Collection) error {
+func (a *app) publish(ctx context.Context, c *trust.Collection, o publishOptions) error {
 	unlock, err := c.Lock(ctx, a.waiting)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	done, err := a.publishLocked(ctx, c)
+	done, err := a.publishLocked(ctx, c, o)
+	if errors.Is(err, errLeft) {
+		return a.printLeft(c, done)
+	}
 	if err != nil {
 		return err
 	}
 	return a.result(newPublished(c, done), func(w io.Writer) error { return printPublished(w, c, done) })
 }
 
-// publishLocked is for who holds the collection's lock.
-func (a *app) publishLocked(ctx context.Context, c *trust.Collection) (*repo.Published, error) {
-	changes, err := c.Changelist().List()
+// publishLocked is for who holds the collection's lock. The error is errLeft for
+// what the signer has been left, and not been asked to commit.
+func (a *app) publishLocked(ctx context.Context, c *trust.Collection, o publishOptions) (*repo.Published, error) {
+	signer, err := a.online(ctx, c)
+	switch {
+	case err != nil:
+		return nil, err
+	case signer != nil:
+		signer.noWait = o.noWait
+		return a.publishOnline(ctx, c, signer)
+	case o.noWait:
+		return nil, usage("publisher publish "+c.Name(), "--no-wait goes with an online signer, and the keys of %s are here", c.Name())
+	}
+	changes, err := a.staged(c)
 	if err != nil {
-		return nil, hinted(err, "publisher reset %s --all takes back everything that is staged", c.Name())
+		return nil, err
 	}
 	p, err := a.publisher(ctx, c)
 	if err != nil {
 		return nil, err
 	}
+	done, err := a.publishChanges(ctx, c, p, changes)
+	if err != nil {
+		return nil, err
+	}
+	// Published. If this fails, the next publish finds nothing left to do.
+	return done, c.Changelist().Remove(changeIDs(changes)...)
+}
+
+// publishOnline first deals with what an earlier run has left.
+func (a *app) publishOnline(ctx context.Context, c *trust.Collection, signer *online) (*repo.Published, error) {
+	before, err := signer.settle(ctx)
+	if errors.Is(err, errWaiting) {
+		err = &cliError{err: fmt.Errorf("%w: it was left before", err), hint: "publisher submissions " + c.Name(), code: exitConflict}
+	}
+	if err != nil {
+		return nil, err
+	}
+	changes, err := a.staged(c)
+	if err != nil {
+		return nil, err
+	}
+	if before != nil && len(changes) == 0 {
+		return &repo.Published{Plan: &repo.Plan{}, Receipt: before}, nil
+	}
+	if before != nil {
+		a.infof("what was left before is published: %s", versionList(before.Versions))
+	}
+	p, err := a.publisher(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	signer.changes = changeIDs(changes)
+	p.Commit = signer.commit
+	done, err := a.publishChanges(ctx, c, p, changes)
+	if err != nil {
+		return done, err
+	}
+	return done, signer.done(trust.Pending{Changes: signer.changes})
+}
+
+func (a *app) publishChanges(ctx context.Context, c *trust.Collection, p *repo.Publisher, changes []repo.Change) (*repo.Published, error) {
 	advance, finish := a.progress("uploading", uploadSize(changes))
 	p.Uploading = advance
 	done, err := p.Publish(ctx, changes)
 	finish()
 	if err != nil {
-		return nil, a.explain(c, err)
-	}
-	// Published. If this fails, the next publish finds nothing left to do.
-	if err := c.Changelist().Remove(changeIDs(changes)...); err != nil {
-		return nil, err
+		return done, a.explain(c, err)
 	}
 	a.warnPlan(done.Plan)
 	return done, nil
+}
+
+func (a *app) staged(c *trust.Collection) ([]repo.Change, error) {
+	changes, err := c.Changelist().List()
+	return changes, hinted(err, "publisher reset %s --all takes back everything that is staged", c.Name())
 }
 
 // publisher is set up for a collection whose keys are all at hand.
@@ -93,7 +159,7 @@ func (a *app) publisher(ctx context.Context, c *trust.Collection) (*repo.Publish
 	}
 	return &repo.Publisher{
 		Store: committer.Store, Collection: c.Name(), Cache: committer.Cache,
-		Keys: committer.Keys, Now: a.now, Commit: committer.Commit, Open: openSource,
+		Keys: committer.Keys, Now: a.now, Commit: a.patient(committer.Commit), Open: openSource,
 	}, nil
 }
 
@@ -109,12 +175,9 @@ func (a *app) committer(ctx context.Context, c *trust.Collection) (*repo.Committ
 
 // publicStore opens the store that a collection is published to.
 func (a *app) publicStore(ctx context.Context, c *trust.Collection) (storage.Store, error) {
-	s, err := c.Settings()
+	s, err := a.settings(c)
 	if err != nil {
 		return nil, err
-	}
-	if a.flags.store != "" {
-		s.Store = a.flags.store
 	}
 	if s.Store == "" {
 		return nil, &cliError{err: fmt.Errorf("no store is known for %s", c.Name()), hint: storeHint, code: exitNotFound}
@@ -158,9 +221,9 @@ func (a *app) explain(c *trust.Collection, err error) error {
 }
 
 func (a *app) dryRun(ctx context.Context, c *trust.Collection) error {
-	changes, err := c.Changelist().List()
+	changes, err := a.staged(c)
 	if err != nil {
-		return hinted(err, "publisher reset %s --all takes back everything that is staged", c.Name())
+		return err
 	}
 	plan, err := a.plan(ctx, c, changes)
 	if err != nil {
@@ -190,6 +253,7 @@ type published struct {
 	Skipped    []string         `json:"skipped,omitempty"`
 	Versions   map[string]int64 `json:"versions,omitempty"`
 	Submission string           `json:"submission,omitempty"`
+	Left       string           `json:"left,omitempty"` // the name of a submission that waits in the inbox
 }
 
 func newPublished(c *trust.Collection, done *repo.Published) published {
@@ -212,6 +276,21 @@ func printPublished(w io.Writer, c *trust.Collection, done *repo.Published) erro
 		return err
 	}
 	return printRoles(w, done.Plan.Roles)
+}
+
+// printLeft tells of a submission that waits for the signer's own time.
+func (a *app) printLeft(c *trust.Collection, done *repo.Published) error {
+	pending, err := c.Pending()
+	if err != nil {
+		return err
+	}
+	v := newPublished(c, done)
+	v.Left, v.Submission = pending.Name, pending.Submission
+	a.infof("next: publisher submissions %s shows what becomes of it", c.Name())
+	return a.result(v, func(w io.Writer) error {
+		_, err := fmt.Fprintf(w, "left %s in the inbox of %s\n", pending.Name, c.Name())
+		return err
+	})
 }
 
 // versionList is versions by role, as people read them.

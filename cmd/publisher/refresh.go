@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"publisher/lambda"
 	"publisher/repo/tuf"
 )
 
@@ -24,7 +25,9 @@ func newRefresh(a *app) *cobra.Command {
 		GroupID: groupKeep,
 		Long: `Sign snapshot and timestamp again, each when less than half of its life is left.
 It also works when they have expired. Run it from cron, at least four times
-within the timestamp's life; when nothing is due it costs one read.`,
+within the timestamp's life; when nothing is due it costs one read.
+
+An online signer does so by itself; of its collections it is asked to look now.`,
 		Example: `  publisher refresh example.com/scripts
   publisher refresh --all --no-input --passphrase-file /etc/publisher/passphrase`,
 		Args: between(0, 1),
@@ -105,6 +108,13 @@ func (a *app) refresh(ctx context.Context, name string, force bool) (refreshed, 
 		return r, err
 	}
 	defer unlock()
+	signer, err := a.online(ctx, c)
+	if err != nil {
+		return r, err
+	}
+	if signer != nil {
+		return signer.refresh(ctx, force)
+	}
 	committer, err := a.committer(ctx, c)
 	if err != nil {
 		return r, err
@@ -119,12 +129,27 @@ func (a *app) refresh(ctx context.Context, name string, force bool) (refreshed, 
 	return r, nil
 }
 
+// refresh has the signer sign what is due.
+func (o *online) refresh(ctx context.Context, force bool) (refreshed, error) {
+	r := refreshed{Collection: o.c.Name()}
+	if force {
+		return r, usage("leave out --force", "--force does not go with an online signer, which decides what is due")
+	}
+	defer o.app.wait("waiting for the signer")()
+	var counts lambda.Counts
+	err := o.signer.ask(ctx, lambda.Request{Action: lambda.ActionRefresh, Collection: o.c.Name()}, &counts)
+	r.Refreshed = counts.Refreshed > 0
+	return r, err
+}
+
 func printRefreshed(w io.Writer, results []refreshed) error {
 	for _, r := range results {
 		text := "nothing due"
 		switch {
 		case r.Error != "":
 			text = "failed"
+		case r.Refreshed && r.Versions == nil:
+			text = "refreshed by the signer"
 		case r.Refreshed:
 			text = fmt.Sprintf("snapshot %d, timestamp %d", r.Versions[tuf.RoleSnapshot], r.Versions[tuf.RoleTimestamp])
 		}

@@ -46,8 +46,8 @@ const (
 
 // verbs is every command, in the order of the help.
 var verbs = []func(*app) *cobra.Command{
-	newInit, newAdd, newAddHash, newRemove, newStatus, newReset, newPublish,
-	newRefresh, newCheck,
+	newInit, newAdd, newAddHash, newRemove, newStatus, newReset, newPublish, newSubmissions,
+	newRefresh, newCheck, newSigner,
 	newList, newLookup, newVerify, newDownload, newDev,
 	newKey, newTrust, newVersion,
 }

@@ -88,7 +88,7 @@ func (a *app) stage(ctx context.Context, c *trust.Collection, o stageOptions, ch
 		return err
 	}
 	if o.publish {
-		return a.publish(ctx, c)
+		return a.publish(ctx, c, publishOptions{})
 	}
 	a.infof("next: publisher publish %s", c.Name())
 	return nil

@@ -10,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"path/filepath"
+	"reflect"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -35,7 +36,8 @@ func newTrustAdd(a *app) *cobra.Command {
 one of those on the server, told by the SHA-256 of its file; or the first one
 that the server has, whatever it is.
 
-What --url or --store names is remembered as where the collection is.`,
+What --url or --store names is remembered as where the collection is, and what
+--online and --inbox name as who commits what is published from here.`,
 		Example: `  publisher trust add example.com/scripts --root root.json --url https://cdn.example.com
   publisher trust add example.com/scripts --sha256 9f86d08… --url https://cdn.example.com`,
 		Args: exactly(1),
@@ -136,7 +138,7 @@ func (a *app) rememberedPlace(s trust.Settings) (trust.Settings, error) {
 		}
 		s.TLSCACert = path
 	}
-	return s, nil
+	return s, a.checkOnline(a.overrideOnline(&s))
 }
 
 // trustAgain accepts a root that is trusted already and remembers the new
@@ -158,10 +160,16 @@ func (a *app) trustAgain(c *trust.Collection, old, settings trust.Settings, root
 		}
 	}
 	a.infof("%s is trusted already, from this root", c.Name())
-	if settings.Store == old.Store && settings.URL == old.URL && settings.TLSCACert == old.TLSCACert {
+	if samePlace(settings, old) {
 		return nil
 	}
 	return c.SetSettings(settings)
+}
+
+// samePlace leaves out what this version does not know.
+func samePlace(a, b trust.Settings) bool {
+	a.Unknown, b.Unknown = nil, nil
+	return reflect.DeepEqual(a, b)
 }
 
 // rootToTrust finds the root that the flags mean. A place that cannot be read

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -115,6 +116,31 @@ func (a *app) progress(what string, total int64) (advance func(n int64), finish 
 	)
 	// A bar that cannot be drawn is no reason to fail.
 	return func(n int64) { _ = bar.Add64(n) }, func() { _ = bar.Finish() }
+}
+
+// wait shows for how long something has been waited for, from the first second
+// on, on a terminal only, until stop is called.
+func (a *app) wait(what string) (stop func()) {
+	if a.flags.quiet || !isTerminal(a.err) {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		started, tick := time.Now(), time.NewTicker(time.Second)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				_, _ = fmt.Fprintf(a.err, "\r%s, %v", what, time.Since(started).Round(time.Second))
+			case <-ctx.Done():
+				_, _ = fmt.Fprint(a.err, "\r\x1b[K")
+				return
+			}
+		}
+	}()
+	return func() { cancel(); <-ended }
 }
 
 // delayed swallows what is written before a moment.
