@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"publisher/internal/forge"
 	"publisher/repo"
 	"publisher/repo/tuf"
 	"publisher/storage"
@@ -71,8 +72,8 @@ func TestCheck(t *testing.T) {
 		{"a delegation under a wrong key", func(w *tamperer) {
 			w.resign("targets", func(o object) {
 				d := o["delegations"].(object)
-				f := &forge{world: w.world}
-				d["roles"].([]any)[0].(object)["keyids"] = []any{f.key(d["keys"].(object))}
+				f := forge.Blank(w.scene())
+				d["roles"].([]any)[0].(object)["keyids"] = []any{f.Key(d["keys"].(object))}
 			})
 		}, []string{"metadata/3.ci.json: ci: 0 of 1 required signatures"}},
 		{"a delegation that lists another's targets", func(w *tamperer) {
@@ -82,8 +83,9 @@ func TestCheck(t *testing.T) {
 		}, []string{`metadata/3.ci.json: target "dir/x" lies outside the paths of targets/ci`}},
 		{"a role delegated to twice", func(w *tamperer) {
 			w.resign("ci.deep", func(o object) {
-				f := &forge{world: w.world, files: map[string]object{"ci.deep": o}}
-				f.delegate("ci.deep", "ci", "ci/*")
+				f := forge.Blank(w.scene())
+				f.Files["ci.deep"] = o
+				f.Delegate("ci.deep", "ci", "ci/*")
 			})
 		}, []string{"metadata: targets/ci is delegated to twice, or not listed in the snapshot"}},
 		{"a bad target name", func(w *tamperer) {
@@ -207,14 +209,14 @@ func TestCheckStore(t *testing.T) {
 // TestCheckSalt: an RSA signature that some clients refuse is found.
 func TestCheckSalt(t *testing.T) {
 	f := newForge(t, family(t))
-	id := f.foreign(tuf.TypeRSA, tuf.SchemeRSA, &rsaPrivate().PublicKey, saltEqualsHash)
-	f.hand(tuf.RoleTargets, id)
+	id := f.Foreign(tuf.TypeRSA, tuf.SchemeRSA, &forge.RSA().PublicKey, forge.SaltEqualsHash)
+	f.Hand(tuf.RoleTargets, id)
 	if _, _, err := f.commit(); err != nil {
 		t.Fatal(err)
 	}
 	w := tampering(t, f.world)
-	f.keys[id] = saltMaximal
-	w.write("3.targets.json", f.build(tuf.RoleTargets, f.files[tuf.RoleTargets]))
+	f.Keys[id] = forge.SaltMaximal
+	w.write("3.targets.json", f.Build(tuf.RoleTargets, f.Files[tuf.RoleTargets]))
 	w.resign("snapshot", func(o object) {
 		text := w.read("3.targets.json")
 		meta := metaOf(o, "targets.json")

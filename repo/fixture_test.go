@@ -2,12 +2,6 @@ package repo_test
 
 import (
 	"bytes"
-	"context"
-	"crypto"
-	"crypto/ed25519"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/hex"
 	"io/fs"
 	"maps"
 	"strings"
@@ -15,22 +9,21 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sigstore/sigstore/pkg/signature"
-
+	"publisher/internal/forge"
 	"publisher/repo"
 	"publisher/repo/tuf"
 	"publisher/storage"
 	"publisher/storage/storagetest"
 )
 
-const collection = "example.com/scripts"
+const collection = forge.Collection
 
 // world is one collection, with everything around it that a test moves.
 type world struct {
 	t     *testing.T
 	store storage.Store // what the publisher uses; checked for immutability
 	cache memoryCache
-	ring  ring
+	ring  forge.Ring
 	now   time.Time
 	root  []byte
 }
@@ -39,13 +32,13 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{
-		t: t, ring: ring{}, cache: memoryCache{},
+		t: t, ring: forge.Ring{}, cache: memoryCache{},
 		now: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC),
 	}
 	w.store = storagetest.Immutable(t, w.newMemory())
 	g := repo.Genesis{Collection: collection, Keys: map[string][]tuf.Key{}}
 	for _, role := range tuf.TopLevel {
-		g.Keys[role] = []tuf.Key{w.ring.generate(t)}
+		g.Keys[role] = []tuf.Key{w.ring.Generate(t)}
 	}
 	root, err := repo.NewRoot(t.Context(), g, w.ring, w.now)
 	if err != nil {
@@ -215,39 +208,11 @@ func remove(name string) repo.Change {
 	return repo.Change{ID: name, Action: repo.Remove, Role: tuf.RoleTargets, Name: name}
 }
 
-func sum(content string) string {
-	s := sha256.Sum256([]byte(content))
-	return hex.EncodeToString(s[:])
-}
+func sum(content string) string { return forge.Sum(content) }
 
 type nopCloser struct{ *bytes.Reader }
 
 func (nopCloser) Close() error { return nil }
-
-// ring holds keys by their IDs.
-type ring map[string]crypto.Signer
-
-func (r ring) generate(t *testing.T) tuf.Key {
-	t.Helper()
-	_, private, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	key, err := tuf.NewKey(private.Public())
-	if err != nil {
-		t.Fatal(err)
-	}
-	r[key.ID()] = private
-	return key
-}
-
-func (r ring) Signer(_ context.Context, _, keyID string) (signature.Signer, error) {
-	key, ok := r[keyID]
-	if !ok {
-		return nil, repo.ErrNoKey
-	}
-	return signature.LoadSigner(key, crypto.Hash(0))
-}
 
 // memoryCache is a Cache for one process.
 type memoryCache map[string][]byte

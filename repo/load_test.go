@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"publisher/internal/forge"
 	"publisher/repo"
 	"publisher/repo/tuf"
 )
@@ -373,8 +374,8 @@ func TestOrphanTooOld(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		next := successor(top, w.now.Add(48*time.Hour))
-		slot := signed(t, w.ring, next, top.Signatures[0].KeyID)
+		next := forge.Successor(top, w.now.Add(48*time.Hour))
+		slot := forge.Signed(t, w.ring, next, top.Signatures[0].KeyID)
 		key := repo.SlotKey(collection, "targets", 2)
 		if _, err := w.store.Put(t.Context(), key, strings.NewReader(string(slot.Bytes())), ""); err != nil {
 			t.Fatal(err)

@@ -5,12 +5,13 @@ import (
 	"testing"
 	"time"
 
+	"publisher/internal/forge"
 	"publisher/repo"
 	"publisher/repo/tuf"
 )
 
 // A party holds some of a collection's keys, and has a cache of its own.
-func (w *world) party(keys ring) *world {
+func (w *world) party(keys forge.Ring) *world {
 	other := *w
 	other.ring, other.cache = keys, w.newCache()
 	return &other
@@ -21,7 +22,7 @@ func handOver(t *testing.T, from, to *world) (map[string]tuf.Key, error) {
 	t.Helper()
 	keys := map[string]tuf.Key{}
 	for _, role := range []string{tuf.RoleSnapshot, tuf.RoleTimestamp} {
-		keys[role] = to.ring.generate(t)
+		keys[role] = to.ring.Generate(t)
 	}
 	return keys, from.handOverTo(t, keys, to)
 }
@@ -41,7 +42,7 @@ func (w *world) handOverTo(t *testing.T, keys map[string]tuf.Key, other *world) 
 func TestHandOver(t *testing.T) {
 	local := newWorld(t)
 	local.mustPublish(add("a", "1"))
-	online := local.party(ring{})
+	online := local.party(forge.Ring{})
 	if _, err := handOver(t, local, online); err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +68,7 @@ func TestHandOver(t *testing.T) {
 func TestHandOverAndBack(t *testing.T) {
 	local := newWorld(t)
 	local.mustPublish(add("a", "1"))
-	online := local.party(ring{})
+	online := local.party(forge.Ring{})
 	for range 3 {
 		if _, err := handOver(t, local, online); err != nil {
 			t.Fatal(err)
@@ -75,7 +76,7 @@ func TestHandOverAndBack(t *testing.T) {
 		local.now = local.now.Add(time.Hour)
 		online.now = local.now
 		mine := map[string]tuf.Key{
-			tuf.RoleSnapshot: local.ring.generate(t), tuf.RoleTimestamp: local.ring.generate(t),
+			tuf.RoleSnapshot: local.ring.Generate(t), tuf.RoleTimestamp: local.ring.Generate(t),
 		}
 		if err := local.handOverTo(t, mine, online); err != nil {
 			t.Fatal(err)

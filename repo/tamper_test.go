@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"publisher/internal/forge"
 	"publisher/repo"
 	"publisher/repo/tuf"
 	"publisher/storage"
@@ -120,16 +121,16 @@ func (w *tamperer) edited(name string, edit func(object)) string {
 		w.t.Fatal(err)
 	}
 	edit(e.Signed)
-	text := encode(w.t, e.Signed)
+	text := forge.Encode(w.t, e.Signed)
 	payload, err := tuf.Canonical([]byte(text))
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	sigs := []any{}
 	for _, s := range e.Signatures {
-		sigs = append(sigs, object{"keyid": s.KeyID, "sig": hex.EncodeToString(w.ring.sign(w.t, s.KeyID, payload))})
+		sigs = append(sigs, object{"keyid": s.KeyID, "sig": hex.EncodeToString(w.ring.Sign(w.t, s.KeyID, payload))})
 	}
-	return `{"signatures":` + encode(w.t, sigs) + `,"signed":` + text + `}`
+	return `{"signatures":` + forge.Encode(w.t, sigs) + `,"signed":` + text + `}`
 }
 
 // rotate publishes the next root, by the same keys.
@@ -140,7 +141,7 @@ func (w *world) rotate() {
 	next.Version++
 	next.Publisher.Parent = before.SHA256()
 	sub := &repo.Submission{Collection: collection, Files: map[string][]byte{
-		tuf.RoleRoot: signed(w.t, w.ring, next, before.Signatures[0].KeyID).Bytes(),
+		tuf.RoleRoot: forge.Signed(w.t, w.ring, next, before.Signatures[0].KeyID).Bytes(),
 	}}
 	if _, err := w.committer().Commit(w.t.Context(), nil, sub); err != nil {
 		w.t.Fatal(err)
