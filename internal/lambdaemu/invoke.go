@@ -146,15 +146,35 @@ func (e *Emulator) do(p *process, id string, payload []byte, event bool) result 
 	return r
 }
 
+// start starts a process, which counts as live until forget.
+func (e *Emulator) start() (*process, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	p, err := startProcess(e.f, e.log)
+	if err == nil {
+		e.live[p] = true
+	}
+	return p, err
+}
+
+// forget ends a process that cannot be used again.
+func (e *Emulator) forget(p *process) {
+	p.kill()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.live, p)
+}
+
 // attempt returns the process only if it can be used again.
 func (e *Emulator) attempt(p *process, done *Invocation, payload []byte) (result, *process) {
 	if p == nil {
 		var err error
-		if p, err = startProcess(e.f, e.log); err != nil {
+		if p, err = e.start(); err != nil {
 			return failure("Runtime.InvalidEntrypoint", done.RequestID, err.Error()), nil
 		}
 		var failed string
 		if done.Init, failed = p.init(); failed != "" {
+			e.forget(p)
 			return p.initFailure(done.RequestID, failed), nil
 		}
 	}
@@ -163,7 +183,7 @@ func (e *Emulator) attempt(p *process, done *Invocation, payload []byte) (result
 	})
 	done.Duration, done.MaxMemory = took, p.maxMemory()
 	if !ready {
-		p.kill()
+		e.forget(p)
 		return r, nil
 	}
 	return r, p

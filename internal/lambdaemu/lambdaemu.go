@@ -86,6 +86,7 @@ type Emulator struct {
 
 	mu      sync.Mutex
 	freed   *sync.Cond // a process went idle or ended, or an event was done
+	live    map[*process]bool
 	idle    []*process
 	running int // processes that are not idle
 	events  int // accepted and not done
@@ -101,7 +102,7 @@ func Start(t testing.TB, f Function) *Emulator {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := &Emulator{f: f.withDefaults(), log: log}
+	e := &Emulator{f: f.withDefaults(), log: log, live: map[*process]bool{}}
 	e.freed = sync.NewCond(&e.mu)
 	server := httptest.NewServer(e.invokeAPI())
 	e.Endpoint = server.URL
@@ -149,9 +150,22 @@ func (e *Emulator) Recycle() {
 	e.mu.Lock()
 	idle := e.idle
 	e.idle = nil
+	for _, p := range idle {
+		delete(e.live, p)
+	}
 	e.mu.Unlock()
 	for _, p := range idle {
 		p.kill()
+	}
+}
+
+// Crash ends every process in the midst of what it does, as when its machine
+// fails.
+func (e *Emulator) Crash() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for p := range e.live {
+		p.cmd.Process.Kill()
 	}
 }
 

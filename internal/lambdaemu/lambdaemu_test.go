@@ -143,6 +143,23 @@ func TestInitFails(t *testing.T) {
 	}
 }
 
+// TestCrash: what runs ends at once, what comes next works.
+func TestCrash(t *testing.T) {
+	e := hello(t, Function{Timeout: 20 * time.Second})
+	ask(t, e, `{}`)
+	time.AfterFunc(200*time.Millisecond, e.Crash)
+	_, failed := e.Invoke(t, `{"Sleep": 15000000000}`)
+	if !strings.Contains(string(failed), "Runtime.ExitError") {
+		t.Errorf("the error is %s", failed)
+	}
+	if a := ask(t, e, `{}`); a.Calls != 1 {
+		t.Errorf("afterwards: %+v", a)
+	}
+	if len(e.live) != 1 {
+		t.Errorf("%d processes are live", len(e.live))
+	}
+}
+
 // TestConcurrency: as many processes as allowed, one invocation in each, and
 // no more.
 func TestConcurrency(t *testing.T) {
