@@ -59,7 +59,7 @@ func (p *Publisher) checkUploads(ctx context.Context, plan *Plan) error {
 
 func (p *Publisher) uploadOne(ctx context.Context, store storage.Store, c Change) error {
 	key := TargetKey(p.Collection, c.Name, c.Target.Hashes["sha256"])
-	info, err := storage.Stat(ctx, p.Store, key)
+	info, err := storage.Stat(ctx, store, key)
 	switch {
 	case err == nil:
 		p.uploading(c.Target.Length)

@@ -49,7 +49,7 @@ func (s *Store) put(ctx context.Context, key string, body io.ReadSeeker, prev st
 	if err != nil {
 		return storage.Absent, err
 	}
-	if err := s.place(ctx, sess, []*staged{obj}); err != nil {
+	if err := s.place(ctx, sess, []*staged{obj}, false); err != nil {
 		sess.drop(obj)
 		return storage.Absent, err
 	}
