@@ -62,9 +62,9 @@ func (a *app) publish(ctx context.Context, c *trust.Collection) error {
 
 // publishLocked is for who holds the collection's lock.
 func (a *app) publishLocked(ctx context.Context, c *trust.Collection) (*repo.Published, error) {
-	changes, err := c.Changelist().List()
+	changes, err := a.staged(c)
 	if err != nil {
-		return nil, hinted(err, "publisher reset %s --all takes back everything that is staged", c.Name())
+		return nil, err
 	}
 	p, err := a.publisher(ctx, c)
 	if err != nil {
@@ -152,15 +152,28 @@ func (a *app) explain(c *trust.Collection, err error) error {
 		if errors.Is(err, repo.ErrFileChanged) {
 			return hinted(err, "publisher add %s %s %s", c.Name(), change.Change.Name, change.Change.Source)
 		}
-		return hinted(err, "publisher status %s, then publisher reset %s -n NUMBER", c.Name(), c.Name())
+		return undo(c, err, 0)
+	}
+	var refused *repo.Rejection
+	if errors.As(err, &refused) && refused.Role != tuf.RoleRoot {
+		return undo(c, err, exitFailed)
 	}
 	return err
 }
 
+// undo tells how to take back the staged change that cannot be published.
+func undo(c *trust.Collection, err error, code int) error {
+	return &cliError{
+		err:  err,
+		hint: fmt.Sprintf("publisher status %[1]s, then publisher reset %[1]s -n NUMBER", c.Name()),
+		code: code,
+	}
+}
+
 func (a *app) dryRun(ctx context.Context, c *trust.Collection) error {
-	changes, err := c.Changelist().List()
+	changes, err := a.staged(c)
 	if err != nil {
-		return hinted(err, "publisher reset %s --all takes back everything that is staged", c.Name())
+		return err
 	}
 	plan, err := a.plan(ctx, c, changes)
 	if err != nil {

@@ -43,9 +43,9 @@ func runReset(a *app, c *trust.Collection, numbers []int, all bool) error {
 		}
 		return a.resetResult(c.Name(), "all")
 	}
-	changes, err := list.List()
+	changes, err := a.staged(c)
 	if err != nil {
-		return hinted(err, "publisher reset %s --all", c.Name())
+		return err
 	}
 	var ids []string
 	for _, n := range numbers {

@@ -56,8 +56,8 @@ func runStatus(ctx context.Context, a *app, name string, within time.Duration) e
 		return err
 	}
 	s := state{Collection: name}
-	if s.Staged, err = c.Changelist().List(); err != nil {
-		return hinted(err, "publisher reset %s --all takes back everything that is staged", name)
+	if s.Staged, err = a.staged(c); err != nil {
+		return err
 	}
 	err = a.remoteState(ctx, c, &s)
 	var untrusted *repo.VerifyError
