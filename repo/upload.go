@@ -47,14 +47,22 @@ func (p *Publisher) upload(ctx context.Context, plan *Plan) error {
 	return nil
 }
 
-// checkUploads looks at what the store has instead of what was sent.
 func (p *Publisher) checkUploads(ctx context.Context, plan *Plan) error {
 	for _, c := range plan.uploads {
-		if err := checkObject(ctx, p.Store, p.Collection, c.Name, c.Target); err != nil {
-			return err
+		if err := p.checkUpload(ctx, c); err != nil {
+			return &ChangeError{Change: c, Err: err}
 		}
 	}
 	return nil
+}
+
+// checkUpload looks at what the store has instead of what was sent.
+func (p *Publisher) checkUpload(ctx context.Context, c Change) error {
+	info, err := storage.Stat(ctx, p.Store, TargetKey(p.Collection, c.Name, c.Target.Hashes["sha256"]))
+	if err != nil {
+		return err
+	}
+	return compareObject(info, c.Name, c.Target)
 }
 
 func (p *Publisher) uploadOne(ctx context.Context, store storage.Store, c Change) error {
@@ -70,7 +78,7 @@ func (p *Publisher) uploadOne(ctx context.Context, store storage.Store, c Change
 	err = p.send(ctx, store, key, c)
 	if errors.Is(err, storage.ErrConflict) {
 		// Another publisher of the same file, or our own lost answer.
-		return checkObject(ctx, p.Store, p.Collection, c.Name, c.Target)
+		return p.checkUpload(ctx, c)
 	}
 	return err
 }
