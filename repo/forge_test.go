@@ -187,15 +187,21 @@ func replace(t *testing.T, old, new string) func(string) string {
 	}
 }
 
-// commit offers the submission to a store that has its targets, and returns
-// what the store had before and after.
-func (f *forge) commit() (before, after map[string]string, err error) {
+// upload puts the targets into the store.
+func (f *forge) upload() {
 	f.t.Helper()
 	for _, key := range slices.Sorted(maps.Keys(f.puts)) {
 		if _, err := f.store.Put(f.t.Context(), key, strings.NewReader(f.puts[key]), storage.Absent); err != nil {
 			f.t.Fatal(err)
 		}
 	}
+}
+
+// commit offers the submission to a store that has its targets, and returns
+// what the store had before and after.
+func (f *forge) commit() (before, after map[string]string, err error) {
+	f.t.Helper()
+	f.upload()
 	before = objects(f.t, f.store)
 	f.store = storagetest.Immutable(f.t, f.store)
 	_, err = f.committer().Commit(f.t.Context(), nil, f.submission())

@@ -1,0 +1,61 @@
+package repo_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"publisher/repo"
+	"publisher/storage/storagetest"
+)
+
+// TestCommitAgain: a submission may be committed again after any failure, and
+// after success. It is published once.
+func TestCommitAgain(t *testing.T) {
+	base := family(t)
+	for _, method := range []string{"GET", "STAT", "PUT"} {
+		for n := range commitAgain(t, base, method, 0, storagetest.None) {
+			for _, fault := range []storagetest.Fault{storagetest.Lost, storagetest.AppliedFailed, storagetest.Killed} {
+				t.Run(fmt.Sprintf("%s %d %v", method, n+1, fault), func(t *testing.T) {
+					commitAgain(t, base, method, n+1, fault)
+				})
+			}
+		}
+	}
+}
+
+// commitAgain breaks one request of a commit, commits again, and returns how
+// many such requests the first commit made.
+func commitAgain(t *testing.T, base *world, method string, n int, fault storagetest.Fault) int {
+	t.Helper()
+	f := newForge(t, base)
+	delete(f.files, "root") // whose number cannot be taken twice
+	f.upload()
+	sub := f.submission()
+	faults := storagetest.NewFaults(storagetest.Immutable(t, f.store), onNth(method, n, fault))
+	_, err := f.with(t, faults.Store(), f.cache).committer().Commit(t.Context(), nil, sub)
+	if fault == storagetest.Lost && !errors.Is(err, storagetest.ErrInjected) {
+		t.Errorf("with a request lost: %v", err)
+	}
+	var rejection *repo.Rejection
+	if errors.As(err, &rejection) {
+		t.Errorf("a store that does not answer is told as %v", err)
+	}
+	want := &repo.Receipt{
+		Collection: collection, Submission: sub.ID(), Committed: f.now,
+		Versions: map[string]int64{"targets": 3, "ci": 3, "ci.deep": 2, "snapshot": 4, "timestamp": 4},
+	}
+	for range 2 {
+		got, err := f.with(t, f.store, f.newCache()).committer().Commit(t.Context(), nil, sub)
+		if err != nil {
+			t.Fatalf("again: %v", err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Error(diff)
+		}
+	}
+	f.mustBeClean()
+	return faults.Requests(method)
+}
