@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"fmt"
 	"io"
 	"os"
@@ -8,7 +9,6 @@ import (
 	"time"
 
 	"charm.land/lipgloss/v2"
-	"charm.land/lipgloss/v2/table"
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/schollz/progressbar/v3"
@@ -75,25 +75,26 @@ func (a *app) result(v any, text func(w io.Writer) error) error {
 }
 
 // printTable prints rows under a header, in columns as wide as their content.
+// (The table of lipgloss lays out terminals, and takes seconds for 10,000 rows.)
 func printTable(w io.Writer, header []string, rows [][]string) error {
-	t := table.New().Headers(header...).Rows(rows...).
-		Border(lipgloss.HiddenBorder()).
-		BorderTop(false).BorderBottom(false).BorderLeft(false).BorderRight(false).
-		BorderHeader(false).BorderColumn(false).BorderRow(false).
-		Wrap(false).
-		StyleFunc(func(_, col int) lipgloss.Style {
-			style := lipgloss.NewStyle()
-			if col < len(header)-1 {
-				style = style.PaddingRight(2)
-			}
-			return style
-		})
-	for line := range strings.SplitSeq(t.Render(), "\n") {
-		if _, err := lipgloss.Fprintln(w, strings.TrimRight(line, " ")); err != nil {
-			return err
+	rows = append([][]string{header}, rows...)
+	widths := make([]int, len(header))
+	for _, row := range rows {
+		for i, cell := range row {
+			widths[i] = max(widths[i], lipgloss.Width(cell))
 		}
 	}
-	return nil
+	out := bufio.NewWriter(w)
+	for _, row := range rows {
+		var line strings.Builder
+		for i, cell := range row {
+			line.WriteString(cell)
+			line.WriteString(strings.Repeat(" ", widths[i]-lipgloss.Width(cell)+2))
+		}
+		// Errors stay with the writer until Flush.
+		_, _ = fmt.Fprintln(out, strings.TrimRight(line.String(), " "))
+	}
+	return out.Flush()
 }
 
 // progress is a bar for work of total bytes, or -1 for an unknown number, that
