@@ -2,6 +2,7 @@ package repo_test
 
 import (
 	"errors"
+	"maps"
 	"strings"
 	"testing"
 
@@ -142,29 +143,28 @@ func TestPlanCustom(t *testing.T) {
 	}
 }
 
-// TestPublishMissingKeys: who lacks a key is told which.
+// TestPublishMissingKeys: who lacks a key is told which, and nothing is written
+// of the metadata.
 func TestPublishMissingKeys(t *testing.T) {
-	w := newWorld(t)
-	w.mustPublish()
-	id := w.view().Root().Signed.Roles["targets"].KeyIDs[0]
-	before := objects(t, w.store)
-	lacking := ring{}
-	for key, signer := range w.ring {
-		if key != id {
-			lacking[key] = signer
+	base := newWorld(t)
+	base.mustPublish(add("old", "1"))
+	for _, role := range []string{"targets", "snapshot", "timestamp"} {
+		w := tampering(t, base)
+		id := w.view().Root().Signed.Roles[role].KeyIDs[0]
+		before := objects(t, w.raw)
+		w.ring = maps.Clone(w.ring)
+		delete(w.ring, id)
+		_, err := w.publish(remove("old"))
+		var short *repo.ThresholdError
+		if !errors.As(err, &short) {
+			t.Fatalf("%s: %v", role, err)
 		}
-	}
-	w.ring = lacking
-	_, err := w.publish(add("x", "1"))
-	var short *repo.ThresholdError
-	if !errors.As(err, &short) {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(&repo.ThresholdError{Role: "targets", Need: 1, Missing: []string{id}}, short); diff != "" {
-		t.Error(diff)
-	}
-	if diff := cmp.Diff(before, objects(t, w.store)); diff != "" {
-		t.Error(diff)
+		if diff := cmp.Diff(&repo.ThresholdError{Role: role, Need: 1, Missing: []string{id}}, short); diff != "" {
+			t.Error(diff)
+		}
+		if diff := cmp.Diff(before, objects(t, w.raw)); diff != "" {
+			t.Error(diff)
+		}
 	}
 }
 

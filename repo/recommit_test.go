@@ -59,3 +59,65 @@ func commitAgain(t *testing.T, base *world, method string, n int, fault storaget
 	f.mustBeClean()
 	return faults.Requests(method)
 }
+
+// TestCommitRootAgain: a root that is in force is not committed a second time.
+func TestCommitRootAgain(t *testing.T) {
+	f := newForge(t, family(t))
+	f.files = map[string]object{"root": f.files["root"]}
+	sub := f.submission()
+	for range 2 {
+		got, err := f.with(t, f.store, f.newCache()).committer().Commit(t.Context(), nil, sub)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(map[string]int64{"snapshot": 4, "timestamp": 4}, got.Versions); diff != "" {
+			t.Error(diff)
+		}
+	}
+	if got := f.view().Root().Signed.Version; got != 2 {
+		t.Errorf("root has version %d", got)
+	}
+	f.mustBeClean()
+}
+
+// fullCache takes n files more.
+type fullCache struct {
+	repo.Cache
+	n int
+}
+
+var errFull = errors.New("no space left")
+
+func (c *fullCache) Put(name string, data []byte) error {
+	if c.n--; c.n < 0 {
+		return errFull
+	}
+	return c.Cache.Put(name, data)
+}
+
+// TestCommitCacheFull: a user's full disk is an error that costs nothing but a
+// second run, which finds out where the first one got.
+func TestCommitCacheFull(t *testing.T) {
+	base := family(t)
+	for n, done := 0, false; !done; n++ {
+		f := newForge(t, base)
+		f.upload()
+		sub := f.submission()
+		c := f.committer()
+		c.Cache = &fullCache{f.cache, n}
+		_, err := c.Commit(t.Context(), nil, sub)
+		if done = err == nil; !done && !errors.Is(err, errFull) {
+			t.Errorf("a cache for %d files: %v", n, err)
+		}
+		f.mustBeClean()
+		if done && n < 8 {
+			t.Errorf("a cache for %d files is enough", n)
+		}
+		if _, err := f.committer().Commit(t.Context(), nil, sub); err != nil {
+			t.Errorf("after a cache for %d files: %v", n, err)
+		}
+		if got := f.view().Timestamp.Signed.Version; got != 4 {
+			t.Errorf("after a cache for %d files timestamp has version %d", n, got)
+		}
+	}
+}
