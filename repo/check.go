@@ -249,11 +249,13 @@ type roleWalk struct {
 func (w *roleWalk) visit(ctx context.Context, role, parent string, signers tuf.Role, keys map[string]tuf.Key, chain []*tuf.DelegatedRole) error {
 	c := w.checker
 	meta, ok := w.snapshot.Signed.Meta[role+".json"]
-	if w.seen[role] || !ok {
-		if role == tuf.RoleTargets || w.seen[role] {
-			_ = c.problem("metadata", fmt.Errorf("%s is delegated to twice, or not listed in the snapshot", RoleToNotary(role)))
-		}
-		return nil
+	switch {
+	case w.seen[role]:
+		return c.problem("metadata", fmt.Errorf("%s is delegated to twice, or by a role below it", RoleToNotary(role)))
+	case !ok && role == tuf.RoleTargets:
+		return c.problem("metadata", errors.New("the snapshot does not list targets"))
+	case !ok:
+		return nil // delegated, but nothing published yet
 	}
 	w.seen[role] = true
 	data, err := c.checkListed(ctx, role, meta)
