@@ -141,7 +141,10 @@ func walkFiles(dir, prefix string) ([]candidate, error) {
 		if err != nil || d.IsDir() {
 			return err
 		}
-		info, err := root.Stat(name)
+		info, err := d.Info() // as the directory was read; it costs nothing
+		if err == nil && d.Type()&fs.ModeSymlink != 0 {
+			info, err = root.Stat(name)
+		}
 		if err != nil {
 			return hinted(fmt.Errorf("%s: %w", filepath.Join(dir, name), err), "links may only lead to files inside of %s", dir)
 		}
