@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
+	"net/url"
 	"strings"
 	"syscall"
 
@@ -96,20 +98,29 @@ func diagnose(err error) (code int, hint string) {
 			break
 		}
 	}
-	var c *cliError
-	if errors.As(err, &c) {
-		if c.code != 0 {
-			code = c.code
-		}
-		if c.hint != "" {
-			hint = c.hint
-		}
-	}
+	code, hint = told(err, code, hint)
 	if code == 0 {
 		code = exitFailed
 	}
 	if hint == "" {
-		hint = "publisher --help"
+		hint = "run the same command again; if that does not help: publisher check COLLECTION"
+	}
+	return code, hint
+}
+
+// told is what the command line itself says of an error, the outermost word
+// first, and for what it does not say, code and hint.
+func told(err error, code int, hint string) (int, string) {
+	var c *cliError
+	if !errors.As(err, &c) {
+		return code, hint
+	}
+	code, hint = told(c.err, code, hint)
+	if c.code != 0 {
+		code = c.code
+	}
+	if c.hint != "" {
+		hint = c.hint
 	}
 	return code, hint
 }
@@ -134,14 +145,27 @@ var diagnoses = []struct {
 	{is(repo.ErrFileChanged), exitFailed, "stage it again with publisher add"},
 	{is(repo.ErrCollectionName), exitUsage, "use a name such as example.com/scripts"},
 	{is(storage.ErrConflict), exitConflict, "run the same command again"},
-	{is(fs.ErrPermission), exitPermission, "check the permissions of the credentials or of the file"},
+	{is(storage.ErrNoStore), exitNotFound, "make the bucket first, or correct --store"},
+	{is(fs.ErrPermission), exitPermission, "grant the missing permission, or use other credentials"},
 	{is(repo.ErrNotPublished), exitNotFound, "publisher publish COLLECTION publishes it for the first time"},
 	{is(repo.ErrNoTarget), exitNotFound, "publisher list COLLECTION shows what is there"},
 	{is(repo.ErrNoRole), exitNotFound, "publisher list COLLECTION shows what is there"},
 	{is(fs.ErrNotExist), exitNotFound, "check the name"},
 	{is(fs.ErrExist), exitConflict, "choose another name"},
 	{is(syscall.ENOSPC), exitFailed, "make room on the disk and run the same command again: nothing is lost"},
-	{is(context.DeadlineExceeded), exitFailed, "check that the store can be reached, and run the same command again"},
+	{is(context.DeadlineExceeded), exitFailed, unreachable},
+	{as[*net.OpError], exitFailed, unreachable},
+	{as[*url.Error], exitFailed, unreachable},
+	{as[statusError], exitFailed, unreachable},
+}
+
+const unreachable = "check that the store can be reached, and run the same command again"
+
+// A statusError is the answer of a server that does not do what it was asked,
+// as the AWS SDK has it.
+type statusError interface {
+	error
+	HTTPStatusCode() int
 }
 
 func is(target error) func(error) bool {
