@@ -214,7 +214,8 @@ func parseLine(line []byte, dir string) (candidate, error) {
 		return c, errors.New(`either "file" or "length" and "sha256" are needed`)
 	}
 	if c.Custom != nil {
-		if _, err := checkCustom(c.Custom); err != nil {
+		var err error
+		if c.Custom, err = checkCustom(c.Custom); err != nil {
 			return c, err
 		}
 	}
