@@ -44,6 +44,9 @@ func run(ctx context.Context) error {
 	bigRuns := flag.Int("n-big", 3, "how often for the big files, each 2 GB")
 	place := flag.String("dir", "", "where to work, 20 GB on a real disk (default the user's cache directory)")
 	flag.Parse()
+	if flag.NArg() == 3 && flag.Arg(0) == countVerb {
+		return countStaged(ctx, flag.Arg(1), flag.Arg(2))
+	}
 	if flag.NArg() > 0 || *runs < 1 || *bigRuns < 1 {
 		return errors.New("usage: bench [-parts one,many,big] [-n runs] [-n-big runs] [-dir directory]")
 	}
