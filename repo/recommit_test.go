@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"publisher/repo"
+	"publisher/repo/tuf"
 	"publisher/storage/storagetest"
 )
 
@@ -78,6 +79,32 @@ func TestCommitRootAgain(t *testing.T) {
 		t.Errorf("root has version %d", got)
 	}
 	f.mustBeClean()
+}
+
+// TestCommitRootLost: of two roots made from the same one, the second is told so;
+// its number cannot be skipped.
+func TestCommitRootLost(t *testing.T) {
+	w := family(t)
+	l := &repo.Loader{
+		Source: w.store, Collection: collection, Cache: w.newCache(), Now: w.now, TimestampFirst: true,
+	}
+	base, err := l.Load(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := newForge(t, w)
+	f.files = map[string]object{"root": f.files["root"]}
+	f.files["root"]["theirs"] = "another"
+	w.rotate()
+	before := objects(t, w.store)
+	_, err = w.committer().Commit(t.Context(), base, f.submission())
+	var stale *repo.StaleError
+	if !errors.As(err, &stale) || stale.Role != tuf.RoleRoot {
+		t.Errorf("the second root: %v", err)
+	}
+	if diff := cmp.Diff(before, objects(t, w.store)); diff != "" {
+		t.Errorf("something was written: %s", diff)
+	}
 }
 
 // fullCache takes n files more.
