@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"charm.land/lipgloss/v2"
+	"github.com/charmbracelet/colorprofile"
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/schollz/progressbar/v3"
@@ -35,7 +36,9 @@ func (a *app) hintf(format string, args ...any) {
 
 // warnf tells of something that works, and may not be meant.
 func (a *app) warnf(format string, args ...any) {
-	a.talk(warn.Render("warning:"), format, args...)
+	if !a.flags.quiet {
+		a.talk(warn.Render("warning:"), format, args...)
+	}
 }
 
 // infof tells what was done.
@@ -52,13 +55,18 @@ func (a *app) debugf(format string, args ...any) {
 	}
 }
 
-// talk cannot report a failure anywhere, so it does not.
+// talk tells something in as much style as stderr can show, and with NO_COLOR
+// in none at all. It cannot report a failure anywhere, so it does not.
 func (a *app) talk(label, format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
 	if label != "" {
 		text = label + " " + text
 	}
-	_, _ = lipgloss.Fprintln(a.err, text)
+	styled := colorprofile.NewWriter(a.err, os.Environ())
+	if os.Getenv("NO_COLOR") != "" {
+		styled.Profile = colorprofile.NoTTY
+	}
+	_, _ = fmt.Fprintln(styled, text)
 }
 
 // result prints a result: v as JSON, or what text writes.
