@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"publisher/internal/parallel"
 	"publisher/repo/tuf"
 	"publisher/storage"
 )
@@ -305,8 +306,9 @@ func (w *roleWalk) collect(file string, f *tuf.File[tuf.Targets], chain []*tuf.D
 // checkTargets looks at every listed object.
 func (c *Checker) checkTargets(ctx context.Context) error {
 	c.found.Targets = len(c.listed)
-	return each(ctx, 16, slices.Sorted(maps.Keys(c.listed)), func(ctx context.Context, key string) error {
-		return c.checkTarget(ctx, key, c.names[key], c.listed[key])
+	keys := slices.Sorted(maps.Keys(c.listed))
+	return parallel.Each(ctx, 16, len(keys), func(ctx context.Context, i int) error {
+		return c.checkTarget(ctx, keys[i], c.names[keys[i]], c.listed[keys[i]])
 	})
 }
 

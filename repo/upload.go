@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"sync"
 
+	"publisher/internal/parallel"
 	"publisher/storage"
 )
 
@@ -27,7 +28,8 @@ func (p *Publisher) upload(ctx context.Context, plan *Plan) error {
 		store, flush, discard = b.Batch()
 		defer discard()
 	}
-	err := each(ctx, uploads, plan.uploads, func(ctx context.Context, c Change) error {
+	err := parallel.Each(ctx, uploads, len(plan.uploads), func(ctx context.Context, i int) error {
+		c := plan.uploads[i]
 		if err := p.uploadOne(ctx, store, c); err != nil {
 			return &ChangeError{Change: c, Err: err}
 		}

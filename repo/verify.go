@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"publisher/internal/parallel"
 	"publisher/repo/tuf"
 	"publisher/storage"
 )
@@ -324,8 +325,8 @@ func (p *proposal) checkObjects(ctx context.Context, store storage.Getter) error
 			}
 		}
 	}
-	return each(ctx, 16, added, func(ctx context.Context, t Target) error {
-		return p.checkObject(ctx, store, t)
+	return parallel.Each(ctx, 16, len(added), func(ctx context.Context, i int) error {
+		return p.checkObject(ctx, store, added[i])
 	})
 }
 

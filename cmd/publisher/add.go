@@ -13,12 +13,13 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/spf13/cobra"
-	"golang.org/x/sync/errgroup"
 
+	"publisher/internal/parallel"
 	"publisher/repo"
 	"publisher/repo/strict"
 )
@@ -153,7 +154,7 @@ func walkFiles(dir, prefix string) ([]candidate, error) {
 		}
 		files = append(files, candidate{
 			Name: path.Join(prefix, name), File: filepath.Join(dir, filepath.FromSlash(name)), size: info.Size(),
-			open: func() (*os.File, error) { return root.Open(name) },
+			open: func() (*os.File, error) { return root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0) },
 		})
 		return nil
 	})
@@ -244,16 +245,11 @@ func (a *app) hashFiles(ctx context.Context, files []candidate) ([]repo.Change, 
 	advance, finish := a.progress("hashing", total)
 	defer finish()
 	changes := make([]repo.Change, len(files))
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(runtime.NumCPU())
-	for i, f := range files {
-		group.Go(func() (err error) {
-			changes[i], err = f.change(ctx)
-			advance(f.size)
-			return err
-		})
-	}
-	return changes, group.Wait()
+	return changes, parallel.Each(ctx, runtime.NumCPU(), len(files), func(ctx context.Context, i int) (err error) {
+		changes[i], err = files[i].change(ctx)
+		advance(files[i].size)
+		return err
+	})
 }
 
 func firstDuplicate(files []candidate) int {

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/spf13/cobra"
@@ -214,7 +215,9 @@ func openFile(path string) (*os.File, error) {
 	case !info.Mode().IsRegular():
 		return nil, notRegular(path, info.Mode())
 	}
-	return os.Open(path)
+	// Without O_NONBLOCK, which means nothing for a regular file, Go asks the
+	// system four times whether it could wait for this one.
+	return os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 }
 
 // openSource opens the bytes of a staged target.
