@@ -92,12 +92,7 @@ func (a *app) report(err error) int {
 
 // diagnose finds the exit code and the hint of an error.
 func diagnose(err error) (code int, hint string) {
-	for _, d := range diagnoses {
-		if d.is(err) {
-			code, hint = d.code, d.hint
-			break
-		}
-	}
+	code, hint = foreseen(err)
 	code, hint = told(err, code, hint)
 	if code == 0 {
 		code = exitFailed
@@ -106,6 +101,16 @@ func diagnose(err error) (code int, hint string) {
 		hint = "run the same command again; if that does not help: publisher check COLLECTION"
 	}
 	return code, hint
+}
+
+// foreseen is what diagnoses say of an error, or nothing.
+func foreseen(err error) (code int, hint string) {
+	for _, d := range diagnoses {
+		if d.is(err) {
+			return d.code, d.hint
+		}
+	}
+	return 0, ""
 }
 
 // told is what the command line itself says of an error, the outermost word

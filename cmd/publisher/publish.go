@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"slices"
 	"strings"
@@ -151,6 +152,9 @@ func (a *app) explain(c *trust.Collection, err error) error {
 		}
 		if errors.Is(err, repo.ErrFileChanged) {
 			return hinted(err, "publisher add %s %s %s", c.Name(), change.Change.Name, change.Change.Source)
+		}
+		if _, hint := foreseen(err); hint != "" && !errors.Is(err, fs.ErrNotExist) {
+			return err // it is not the change that is wrong, but the store or the disk
 		}
 		return undo(c, err, 0)
 	}
