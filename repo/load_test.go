@@ -3,6 +3,7 @@ package repo_test
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"slices"
 	"strings"
@@ -284,6 +285,44 @@ func TestLoadExpired(t *testing.T) {
 		if _, err := w.refresh(false); err != nil {
 			t.Errorf("refresh with an expired %s: %v", role, err)
 		}
+	}
+}
+
+// TestLoadTrust: without a root to trust nothing is read.
+func TestLoadTrust(t *testing.T) {
+	w := family(t)
+	other := string(newWorld(t).root)
+	for _, tt := range []struct{ name, root, want string }{
+		{"garbage", "garbage", "verify the trusted root"},
+		{"empty", "", "verify the trusted root"},
+		{"another role's file", string(w.cache["targets.json"]), "verify the trusted root"},
+		{"not signed by itself", strings.Replace(string(w.root), `"version":1`, `"version":2`, 1), "verify the trusted root"},
+		{"another collection's", other, "timestamp: 0 of 1 required signatures"},
+	} {
+		s := w.with(t, w.store, memoryCache{"root.json": []byte(tt.root)})
+		wantRefused(t, tt.name, s.load(false), tt.want)
+		_, err := s.publish(add("x", "x"))
+		wantRefused(t, tt.name+", to publish", err, tt.want)
+		_, err = s.refresh(false)
+		wantRefused(t, tt.name+", to refresh", err, tt.want)
+	}
+	if err := w.with(t, w.store, memoryCache{}).load(false); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("no root: %v", err)
+	}
+}
+
+// TestRefreshTampered: also the one read of a refresh with nothing due notices
+// that the collection went back.
+func TestRefreshTampered(t *testing.T) {
+	base := family(t)
+	old := tampering(t, base).read("timestamp.json")
+	base.mustPublish(add("x", "x"))
+	for data, want := range map[string]string{old: "version 3, but version 4 was there before", "garbage": "verify timestamp.json"} {
+		w := tampering(t, base)
+		w.cache = base.cache.clone()
+		w.write("timestamp.json", data)
+		_, err := w.refresh(false)
+		wantRefused(t, "refresh", err, want)
 	}
 }
 
