@@ -311,6 +311,27 @@ func TestLoadTrust(t *testing.T) {
 	}
 }
 
+// TestLoadCacheFull: what was verified and cannot be kept is an error: the next
+// run could be shown something older.
+func TestLoadCacheFull(t *testing.T) {
+	w := family(t)
+	w.rotate()
+	for n, done := 0, false; !done; n++ {
+		l := &repo.Loader{Source: w.store, Collection: collection, Cache: &fullCache{w.newCache(), n}, Now: w.now}
+		v, err := l.Load(t.Context())
+		if err == nil {
+			_, err = v.List(t.Context())
+		}
+		if done = err == nil; !done && !errors.Is(err, errFull) {
+			t.Errorf("a cache for %d files: %v", n, err)
+		}
+		// The next root, twice; timestamp, snapshot, targets, ci, ci.deep.
+		if done != (n == 7) {
+			t.Errorf("a cache for %d files: %v", n, err)
+		}
+	}
+}
+
 // TestRefreshTampered: also the one read of a refresh with nothing due notices
 // that the collection went back.
 func TestRefreshTampered(t *testing.T) {
