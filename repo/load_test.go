@@ -160,7 +160,7 @@ func TestLoadWarm(t *testing.T) {
 		reader bool // whether readers must notice too
 	}{
 		{"timestamp is gone", func(w *tamperer) { w.remove("timestamp.json") }, "it is gone; version 4 was there before", true},
-		{"timestamp is an older one", func(w *tamperer) { w.write("timestamp.json", old) }, "version 3, but version 4 was there before", true},
+		{"timestamp is an older one", func(w *tamperer) { w.write("timestamp.json", old) }, "timestamp.json: version 3, but version 4 was there before", true},
 		{"timestamp has the same version and other bytes", func(w *tamperer) {
 			w.resign("timestamp", func(o object) { o["x"] = "fork" })
 		}, "version 4 has changed", false},
@@ -338,7 +338,7 @@ func TestRefreshTampered(t *testing.T) {
 	base := family(t)
 	old := tampering(t, base).read("timestamp.json")
 	base.mustPublish(add("x", "x"))
-	for data, want := range map[string]string{old: "version 3, but version 4 was there before", "garbage": "verify timestamp.json"} {
+	for data, want := range map[string]string{old: "timestamp.json: version 3, but version 4 was there before", "garbage": "verify timestamp.json"} {
 		w := tampering(t, base)
 		w.cache = base.cache.clone()
 		w.write("timestamp.json", data)
