@@ -141,7 +141,7 @@ var diagnoses = []struct {
 	{is(context.Canceled), exitInterrupted, "run the same command again: it goes on where it stopped"},
 	{isUnknownCommand, exitUsage, "publisher --help"},
 	{isFlagGroup, exitUsage, "leave out one of these flags"},
-	{as[*repo.ExpiredError], exitVerification, "ask its publisher to run: publisher refresh COLLECTION (timestamp, snapshot) or publisher publish COLLECTION (other roles)"},
+	{as[*repo.ExpiredError], exitVerification, "ask its publisher to run: publisher refresh COLLECTION (timestamp, snapshot) or publisher publish COLLECTION (targets)"},
 	{as[*repo.VerifyError], exitVerification, "do not use what you have; publisher check COLLECTION lists everything that is wrong"},
 	{as[*repo.ThresholdError], exitThreshold, "publisher key import FILE --role ROLE brings in a missing key"},
 	{is(keys.ErrPassphrase), exitKey, "set PUBLISHER_<ROLE>_PASSPHRASE, or use --passphrase-file FILE"},

@@ -28,7 +28,10 @@ func newPublish(a *app) *cobra.Command {
 
 If others publish at the same time, the changes are applied to their version and
 signed again. Whatever interrupts it, the collection is at the old version or at
-the new one; run it again and it goes on.`,
+the new one; run it again and it goes on.
+
+With nothing staged it signs targets again if less than a third of its life is
+left, or none.`,
 		Example: `  publisher publish example.com/scripts --dry-run
   publisher publish example.com/scripts`,
 		Args: exactly(1),
@@ -270,6 +273,12 @@ func printPlan(w io.Writer, plan *repo.Plan) error {
 
 func printRoles(w io.Writer, roles []repo.RolePlan) error {
 	for _, r := range roles {
+		if r.Renewed {
+			if _, err := fmt.Fprintf(w, "%s from version %d: signed again, before it expires\n", repo.RoleToNotary(r.Role), r.From); err != nil {
+				return err
+			}
+			continue
+		}
 		_, err := fmt.Fprintf(w, "%s from version %d: %d added, %d changed, %d removed\n",
 			repo.RoleToNotary(r.Role), r.From, len(r.Added), len(r.Changed), len(r.Removed))
 		if err != nil {
