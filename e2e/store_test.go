@@ -88,40 +88,44 @@ func listed(t *testing.T, s storage.Store) []string {
 // prefix is where in a bucket the collections are.
 const prefix = "tuf/store 1"
 
-func throughS3(t *testing.T, s testserver.S3) store {
+// s3Address is a bucket that the s3 driver writes to.
+func s3Address(s testserver.S3) store {
 	query := url.Values{"region": {s.Region}, "endpoint": {s.Endpoint}, "path_style": {"true"}}
 	u := url.URL{Scheme: "s3", Host: s.Bucket, Path: "/" + prefix, RawQuery: query.Encode()}
-	return bucket(t, s, u, "AWS_ACCESS_KEY_ID="+s.AccessKey, "AWS_SECRET_ACCESS_KEY="+s.SecretKey)
+	return store{url: u.String(), env: []string{"AWS_ACCESS_KEY_ID=" + s.AccessKey, "AWS_SECRET_ACCESS_KEY=" + s.SecretKey}}
 }
 
-func throughMinIO(t *testing.T, s testserver.S3) store {
+// minioAddress is a bucket that the minio driver writes to.
+func minioAddress(s testserver.S3) store {
 	u := url.URL{Scheme: "minio", Host: s.Host(), Path: "/" + s.Bucket + "/" + prefix}
-	return bucket(t, s, u, "MINIO_ROOT_USER="+s.AccessKey, "MINIO_ROOT_PASSWORD="+s.SecretKey)
+	return store{url: u.String(), env: []string{"MINIO_ROOT_USER=" + s.AccessKey, "MINIO_ROOT_PASSWORD=" + s.SecretKey}}
 }
 
-func bucket(t *testing.T, s testserver.S3, u url.URL, env ...string) store {
+func throughS3(t *testing.T, s testserver.S3) store { return public(t, s, s3Address(s)) }
+
+func throughMinIO(t *testing.T, s testserver.S3) store { return public(t, s, minioAddress(s)) }
+
+// public is a bucket that everybody can read.
+func public(t *testing.T, s testserver.S3, at store) store {
 	client := s3Client(s)
 	publish(t, client, s.Bucket)
-	return store{
-		url:    u.String(),
-		env:    env,
-		public: inFrontOf(t, s.Endpoint) + "/" + s.Bucket + "/" + (&url.URL{Path: prefix}).EscapedPath(),
-		keys: func(t *testing.T) []string {
-			t.Helper()
-			var keys []string
-			pages := s3.NewListObjectsV2Paginator(client, &s3.ListObjectsV2Input{Bucket: &s.Bucket})
-			for pages.HasMorePages() {
-				page, err := pages.NextPage(t.Context())
-				if err != nil {
-					t.Fatal(err)
-				}
-				for _, object := range page.Contents {
-					keys = append(keys, strings.TrimPrefix(aws.ToString(object.Key), prefix+"/"))
-				}
+	at.public = inFrontOf(t, s.Endpoint) + "/" + s.Bucket + "/" + (&url.URL{Path: prefix}).EscapedPath()
+	at.keys = func(t *testing.T) []string {
+		t.Helper()
+		var keys []string
+		pages := s3.NewListObjectsV2Paginator(client, &s3.ListObjectsV2Input{Bucket: &s.Bucket})
+		for pages.HasMorePages() {
+			page, err := pages.NextPage(t.Context())
+			if err != nil {
+				t.Fatal(err)
 			}
-			return keys
-		},
+			for _, object := range page.Contents {
+				keys = append(keys, strings.TrimPrefix(aws.ToString(object.Key), prefix+"/"))
+			}
+		}
+		return keys
 	}
+	return at
 }
 
 func s3Client(s testserver.S3) *s3.Client {

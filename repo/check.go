@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"publisher/internal/parallel"
 	"publisher/repo/tuf"
 	"publisher/storage"
 )
@@ -249,11 +250,13 @@ type roleWalk struct {
 func (w *roleWalk) visit(ctx context.Context, role, parent string, signers tuf.Role, keys map[string]tuf.Key, chain []*tuf.DelegatedRole) error {
 	c := w.checker
 	meta, ok := w.snapshot.Signed.Meta[role+".json"]
-	if w.seen[role] || !ok {
-		if role == tuf.RoleTargets || w.seen[role] {
-			_ = c.problem("metadata", fmt.Errorf("%s is delegated to twice, or not listed in the snapshot", RoleToNotary(role)))
-		}
-		return nil
+	switch {
+	case w.seen[role]:
+		return c.problem("metadata", fmt.Errorf("%s is delegated to twice, or by a role below it", RoleToNotary(role)))
+	case !ok && role == tuf.RoleTargets:
+		return c.problem("metadata", errors.New("the snapshot does not list targets"))
+	case !ok:
+		return nil // delegated, but nothing published yet
 	}
 	w.seen[role] = true
 	data, err := c.checkListed(ctx, role, meta)
@@ -303,8 +306,9 @@ func (w *roleWalk) collect(file string, f *tuf.File[tuf.Targets], chain []*tuf.D
 // checkTargets looks at every listed object.
 func (c *Checker) checkTargets(ctx context.Context) error {
 	c.found.Targets = len(c.listed)
-	return each(ctx, 16, slices.Sorted(maps.Keys(c.listed)), func(ctx context.Context, key string) error {
-		return c.checkTarget(ctx, key, c.names[key], c.listed[key])
+	keys := slices.Sorted(maps.Keys(c.listed))
+	return parallel.Each(ctx, 16, len(keys), func(ctx context.Context, i int) error {
+		return c.checkTarget(ctx, keys[i], c.names[keys[i]], c.listed[keys[i]])
 	})
 }
 

@@ -58,7 +58,7 @@ func TestCheck(t *testing.T) {
 			[]string{"metadata/3.targets.json: it is missing"}},
 		{"targets not listed", func(w *tamperer) {
 			w.resign("snapshot", func(o object) { delete(o["meta"].(object), "targets.json") })
-		}, []string{"metadata: targets is delegated to twice, or not listed in the snapshot"}},
+		}, []string{"metadata: the snapshot does not list targets"}},
 		{"targets of another version", func(w *tamperer) { w.resign("targets", func(o object) { o["version"] = 6 }) },
 			[]string{"metadata/3.targets.json: it says version 6"}},
 		{"targets expired", func(w *tamperer) {
@@ -87,7 +87,7 @@ func TestCheck(t *testing.T) {
 				f.Files["ci.deep"] = o
 				f.Delegate("ci.deep", "ci", "ci/*")
 			})
-		}, []string{"metadata: targets/ci is delegated to twice, or not listed in the snapshot"}},
+		}, []string{"metadata: targets/ci is delegated to twice, or by a role below it"}},
 		{"a bad target name", func(w *tamperer) {
 			w.resign("targets", func(o object) {
 				o["targets"].(object)["a?b"] = object{"length": 3, "hashes": object{"sha256": sum("xyz")}}

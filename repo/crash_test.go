@@ -255,12 +255,38 @@ func TestCrashPut(t *testing.T) {
 					err := s.checkCrash(t, func(inner storage.Store) storage.Store {
 						return storagetest.NewFaults(inner, storagetest.OnPut(n+1, fault)).Store()
 					})
-					// A driver's own retry is nobody's failure; a dead process has no success.
-					if fault == storagetest.AppliedAgain && err != nil || fault == storagetest.Killed && err == nil {
+					// A driver's own retry is nobody's failure; what is lost is told, and a dead process has no success.
+					if fault == storagetest.AppliedAgain && err != nil || fault == storagetest.Killed && err == nil ||
+						fault == storagetest.Lost && !errors.Is(err, storagetest.ErrInjected) {
 						t.Errorf("the operation ended with %v", err)
 					}
 				})
 			}
+		}
+	}
+}
+
+// TestCrashTwice: a driver's retry meets its own write, and then reading back
+// fails: whether the write was ours is not known, so that is the error.
+func TestCrashTwice(t *testing.T) {
+	w := newWorld(t)
+	w.mustPublish()
+	for _, broken := range []string{"GET 2.targets.json", "STAT 2.targets.json", "GET 2.snapshot.json", "STAT 2.snapshot.json"} {
+		method, slot, _ := strings.Cut(broken, " ")
+		p := w.with(t, nil, w.cache.clone())
+		p.store = storagetest.NewFaults(copyStore(t, w.store, w.committer().Now), func(r storagetest.Request) storagetest.Fault {
+			switch {
+			case !strings.HasSuffix(r.Key, slot):
+				return storagetest.None
+			case r.Method == "PUT":
+				return storagetest.AppliedAgain
+			case r.Method == method:
+				return storagetest.Lost
+			}
+			return storagetest.None
+		}).Store()
+		if _, err := p.publish(add("a", "1")); !errors.Is(err, storagetest.ErrInjected) {
+			t.Errorf("%s: %v", broken, err)
 		}
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"publisher/repo/tuf"
 	"publisher/storage"
 )
 
@@ -109,10 +108,4 @@ func (e *Rejection) Unwrap() error { return e.Reason }
 
 func reject(role string, format string, args ...any) error {
 	return &Rejection{Role: role, Reason: fmt.Errorf(format, args...)}
-}
-
-// isThreshold reports whether err is about missing signatures.
-func isThreshold(err error) bool {
-	var t *tuf.ThresholdError
-	return errors.As(err, &t)
 }

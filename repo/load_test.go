@@ -3,6 +3,7 @@ package repo_test
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"slices"
 	"strings"
@@ -160,7 +161,7 @@ func TestLoadWarm(t *testing.T) {
 		reader bool // whether readers must notice too
 	}{
 		{"timestamp is gone", func(w *tamperer) { w.remove("timestamp.json") }, "it is gone; version 4 was there before", true},
-		{"timestamp is an older one", func(w *tamperer) { w.write("timestamp.json", old) }, "version 3, but version 4 was there before", true},
+		{"timestamp is an older one", func(w *tamperer) { w.write("timestamp.json", old) }, "timestamp.json: version 3, but version 4 was there before", true},
 		{"timestamp has the same version and other bytes", func(w *tamperer) {
 			w.resign("timestamp", func(o object) { o["x"] = "fork" })
 		}, "version 4 has changed", false},
@@ -285,6 +286,65 @@ func TestLoadExpired(t *testing.T) {
 		if _, err := w.refresh(false); err != nil {
 			t.Errorf("refresh with an expired %s: %v", role, err)
 		}
+	}
+}
+
+// TestLoadTrust: without a root to trust nothing is read.
+func TestLoadTrust(t *testing.T) {
+	w := family(t)
+	other := string(newWorld(t).root)
+	for _, tt := range []struct{ name, root, want string }{
+		{"garbage", "garbage", "verify the trusted root"},
+		{"empty", "", "verify the trusted root"},
+		{"another role's file", string(w.cache["targets.json"]), "verify the trusted root"},
+		{"not signed by itself", strings.Replace(string(w.root), `"version":1`, `"version":2`, 1), "verify the trusted root"},
+		{"another collection's", other, "timestamp: 0 of 1 required signatures"},
+	} {
+		s := w.with(t, w.store, memoryCache{"root.json": []byte(tt.root)})
+		wantRefused(t, tt.name, s.load(false), tt.want)
+		_, err := s.publish(add("x", "x"))
+		wantRefused(t, tt.name+", to publish", err, tt.want)
+		_, err = s.refresh(false)
+		wantRefused(t, tt.name+", to refresh", err, tt.want)
+	}
+	if err := w.with(t, w.store, memoryCache{}).load(false); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("no root: %v", err)
+	}
+}
+
+// TestLoadCacheFull: what was verified and cannot be kept is an error: the next
+// run could be shown something older.
+func TestLoadCacheFull(t *testing.T) {
+	w := family(t)
+	w.rotate()
+	for n, done := 0, false; !done; n++ {
+		l := &repo.Loader{Source: w.store, Collection: collection, Cache: &fullCache{w.newCache(), n}, Now: w.now}
+		v, err := l.Load(t.Context())
+		if err == nil {
+			_, err = v.List(t.Context())
+		}
+		if done = err == nil; !done && !errors.Is(err, errFull) {
+			t.Errorf("a cache for %d files: %v", n, err)
+		}
+		// The next root, twice; timestamp, snapshot, targets, ci, ci.deep.
+		if done != (n == 7) {
+			t.Errorf("a cache for %d files: %v", n, err)
+		}
+	}
+}
+
+// TestRefreshTampered: also the one read of a refresh with nothing due notices
+// that the collection went back.
+func TestRefreshTampered(t *testing.T) {
+	base := family(t)
+	old := tampering(t, base).read("timestamp.json")
+	base.mustPublish(add("x", "x"))
+	for data, want := range map[string]string{old: "timestamp.json: version 3, but version 4 was there before", "garbage": "verify timestamp.json"} {
+		w := tampering(t, base)
+		w.cache = base.cache.clone()
+		w.write("timestamp.json", data)
+		_, err := w.refresh(false)
+		wantRefused(t, "refresh", err, want)
 	}
 }
 

@@ -32,13 +32,15 @@ type RolePlan struct {
 	Added   []string `json:"added,omitempty"`
 	Changed []string `json:"changed,omitempty"`
 	Removed []string `json:"removed,omitempty"`
+	Renewed bool     `json:"renewed,omitempty"` // signed again as it is
 }
 
 // Empty reports that there is nothing to publish.
 func (p *Plan) Empty() bool { return len(p.Roles) == 0 }
 
-// Plan works out what publishing changes on top of v would do. The error is a *ChangeError naming
-// the first change that cannot be applied.
+// Plan works out what publishing changes on top of v would do. Without any, that
+// is to sign targets again when less than a third of its life is left. The error
+// is a *ChangeError naming the first change that cannot be applied.
 func (v *View) Plan(ctx context.Context, changes []Change) (*Plan, error) {
 	p := &Plan{First: !v.Published(), base: v, content: map[string]*tuf.Targets{}}
 	if p.First {
@@ -54,7 +56,29 @@ func (v *View) Plan(ctx context.Context, changes []Change) (*Plan, error) {
 		return nil, err
 	}
 	p.collectUploads(adds)
+	if len(changes) == 0 && !p.First {
+		return p, p.renew(ctx)
+	}
 	return p, nil
+}
+
+// renew plans to sign targets again, as it is, in the last third of its life.
+// Nobody else can, and what is signed too late is refused by every client.
+func (p *Plan) renew(ctx context.Context) error {
+	f, err := p.base.Role(ctx, tuf.RoleTargets)
+	if err != nil {
+		return err
+	}
+	head := f.Head()
+	third := lifetime(&p.base.Root().Signed, tuf.RoleTargets) / 3
+	if p.base.loader.Now.Before(head.Expires.Add(-third)) {
+		return nil
+	}
+	if _, err := p.role(ctx, tuf.RoleTargets); err != nil {
+		return err
+	}
+	p.Roles = append(p.Roles, RolePlan{Role: tuf.RoleTargets, From: head.Version, Renewed: true})
+	return nil
 }
 
 func (p *Plan) apply(ctx context.Context, c Change, adds map[[2]string]Change) error {

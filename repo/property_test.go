@@ -21,7 +21,7 @@ import (
 // process. After each, check is clean and a newcomer sees what was acknowledged.
 func TestProperty(t *testing.T) {
 	t.Parallel()
-	steps := 15
+	steps := 10
 	if testing.Short() {
 		steps = 4
 	}

@@ -2,10 +2,12 @@ package repo_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"publisher/repo"
+	"publisher/repo/tuf"
 )
 
 func TestPublish(t *testing.T) {
@@ -31,5 +33,35 @@ func TestPublishNothing(t *testing.T) {
 	}
 	if got := w.view().Timestamp.Signed.Version; got != 1 {
 		t.Errorf("timestamp is at version %d", got)
+	}
+}
+
+// TestPublishRenews: with nothing staged, publish signs targets again in the
+// last third of its life, also when it has expired, and not before.
+func TestPublishRenews(t *testing.T) {
+	const day = 24 * time.Hour
+	for _, test := range []struct {
+		after time.Duration
+		want  int64
+	}{{200 * day, 1}, {250 * day, 2}, {400 * day, 2}} {
+		w := newWorld(t)
+		w.mustPublish(add("a", "1"))
+		w.now = w.now.Add(test.after)
+		w.mustPublish()
+		if _, err := w.committer().Refresh(t.Context(), true); err != nil {
+			t.Fatal(err)
+		}
+		l := &repo.Loader{Source: w.store, Collection: collection, Cache: w.newCache(), Now: w.now, IgnoreExpiry: true}
+		v, err := l.Load(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := v.Role(t.Context(), tuf.RoleTargets)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f.Signed.Version != test.want || f.Signed.Targets["a"].Length != 1 {
+			t.Errorf("after %v targets has version %d with %d targets, want version %d", test.after, f.Signed.Version, len(f.Signed.Targets), test.want)
+		}
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -115,19 +114,4 @@ func (f storeFetcher) DownloadFile(address string, max int64, _ time.Duration) (
 		return nil, &metadata.ErrDownloadHTTP{StatusCode: http.StatusNotFound, URL: address}
 	}
 	return data, err
-}
-
-// names is every target that one of the states has, and one that none has.
-func names(states ...*seen) []string {
-	all := []string{"no such target"}
-	for _, s := range states {
-		if s == nil {
-			continue
-		}
-		for name := range s.Targets {
-			all = append(all, name)
-		}
-	}
-	slices.Sort(all)
-	return slices.Compact(all)
 }

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"sync"
 
+	"publisher/internal/parallel"
 	"publisher/storage"
 )
 
@@ -27,7 +28,8 @@ func (p *Publisher) upload(ctx context.Context, plan *Plan) error {
 		store, flush, discard = b.Batch()
 		defer discard()
 	}
-	err := each(ctx, uploads, plan.uploads, func(ctx context.Context, c Change) error {
+	err := parallel.Each(ctx, uploads, len(plan.uploads), func(ctx context.Context, i int) error {
+		c := plan.uploads[i]
 		if err := p.uploadOne(ctx, store, c); err != nil {
 			return &ChangeError{Change: c, Err: err}
 		}
@@ -47,19 +49,27 @@ func (p *Publisher) upload(ctx context.Context, plan *Plan) error {
 	return nil
 }
 
-// checkUploads looks at what the store has instead of what was sent.
 func (p *Publisher) checkUploads(ctx context.Context, plan *Plan) error {
 	for _, c := range plan.uploads {
-		if err := checkObject(ctx, p.Store, p.Collection, c.Name, c.Target); err != nil {
-			return err
+		if err := p.checkUpload(ctx, c); err != nil {
+			return &ChangeError{Change: c, Err: err}
 		}
 	}
 	return nil
 }
 
+// checkUpload looks at what the store has instead of what was sent.
+func (p *Publisher) checkUpload(ctx context.Context, c Change) error {
+	info, err := storage.Stat(ctx, p.Store, TargetKey(p.Collection, c.Name, c.Target.Hashes["sha256"]))
+	if err != nil {
+		return err
+	}
+	return compareObject(info, c.Name, c.Target)
+}
+
 func (p *Publisher) uploadOne(ctx context.Context, store storage.Store, c Change) error {
 	key := TargetKey(p.Collection, c.Name, c.Target.Hashes["sha256"])
-	info, err := storage.Stat(ctx, p.Store, key)
+	info, err := storage.Stat(ctx, store, key)
 	switch {
 	case err == nil:
 		p.uploading(c.Target.Length)
@@ -70,7 +80,7 @@ func (p *Publisher) uploadOne(ctx context.Context, store storage.Store, c Change
 	err = p.send(ctx, store, key, c)
 	if errors.Is(err, storage.ErrConflict) {
 		// Another publisher of the same file, or our own lost answer.
-		return checkObject(ctx, p.Store, p.Collection, c.Name, c.Target)
+		return p.checkUpload(ctx, c)
 	}
 	return err
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"publisher/internal/parallel"
 	"publisher/repo/tuf"
 	"publisher/storage"
 )
@@ -324,11 +325,8 @@ func (p *proposal) checkObjects(ctx context.Context, store storage.Getter) error
 			}
 		}
 	}
-	return each(ctx, 16, added, func(ctx context.Context, t Target) error {
-		if err := checkObject(ctx, store, p.base.loader.Collection, t.Name, t.TargetFile); err != nil {
-			return &Rejection{Role: t.Role, Reason: err}
-		}
-		return nil
+	return parallel.Each(ctx, 16, len(added), func(ctx context.Context, i int) error {
+		return p.checkObject(ctx, store, added[i])
 	})
 }
 
@@ -336,15 +334,20 @@ func sameContent(a, b tuf.TargetFile) bool {
 	return a.Length == b.Length && a.Hashes["sha256"] != "" && a.Hashes["sha256"] == b.Hashes["sha256"]
 }
 
-func checkObject(ctx context.Context, store storage.Getter, collection, name string, file tuf.TargetFile) error {
-	info, err := storage.Stat(ctx, store, TargetKey(collection, name, file.Hashes["sha256"]))
+// checkObject refuses what the store has, or has not; a store that does not
+// answer says nothing about the submission.
+func (p *proposal) checkObject(ctx context.Context, store storage.Getter, t Target) error {
+	info, err := storage.Stat(ctx, store, TargetKey(p.base.loader.Collection, t.Name, t.Hashes["sha256"]))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("target %q is not in the store: %w", name, err)
+		return reject(t.Role, "target %q is not in the store: %w", t.Name, err)
 	case err != nil:
-		return err
+		return fmt.Errorf("look at target %q: %w", t.Name, err)
 	}
-	return compareObject(info, name, file)
+	if err := compareObject(info, t.Name, t.TargetFile); err != nil {
+		return &Rejection{Role: t.Role, Reason: err}
+	}
+	return nil
 }
 
 // compareObject compares what the store says of an object with a listing.

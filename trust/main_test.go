@@ -83,7 +83,7 @@ func addition(name string) repo.Change {
 			Length: 1024,
 			Hashes: map[string]string{"sha256": "4bc453b53cb3d914b45f4b250294236adba2c0e09ff6f03793949e7e39fd4cc1"},
 		},
-		Source: "/home/user/files/" + name,
+		Source: "/srv/files/" + name,
 	}
 }
 

@@ -13,12 +13,13 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/spf13/cobra"
-	"golang.org/x/sync/errgroup"
 
+	"publisher/internal/parallel"
 	"publisher/repo"
 	"publisher/repo/strict"
 )
@@ -141,7 +142,10 @@ func walkFiles(dir, prefix string) ([]candidate, error) {
 		if err != nil || d.IsDir() {
 			return err
 		}
-		info, err := root.Stat(name)
+		info, err := d.Info() // as the directory was read; it costs nothing
+		if err == nil && d.Type()&fs.ModeSymlink != 0 {
+			info, err = root.Stat(name)
+		}
 		if err != nil {
 			return hinted(fmt.Errorf("%s: %w", filepath.Join(dir, name), err), "links may only lead to files inside of %s", dir)
 		}
@@ -150,7 +154,7 @@ func walkFiles(dir, prefix string) ([]candidate, error) {
 		}
 		files = append(files, candidate{
 			Name: path.Join(prefix, name), File: filepath.Join(dir, filepath.FromSlash(name)), size: info.Size(),
-			open: func() (*os.File, error) { return root.Open(name) },
+			open: func() (*os.File, error) { return root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0) },
 		})
 		return nil
 	})
@@ -211,7 +215,8 @@ func parseLine(line []byte, dir string) (candidate, error) {
 		return c, errors.New(`either "file" or "length" and "sha256" are needed`)
 	}
 	if c.Custom != nil {
-		if _, err := checkCustom(c.Custom); err != nil {
+		var err error
+		if c.Custom, err = checkCustom(c.Custom); err != nil {
 			return c, err
 		}
 	}
@@ -240,16 +245,11 @@ func (a *app) hashFiles(ctx context.Context, files []candidate) ([]repo.Change, 
 	advance, finish := a.progress("hashing", total)
 	defer finish()
 	changes := make([]repo.Change, len(files))
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(runtime.NumCPU())
-	for i, f := range files {
-		group.Go(func() (err error) {
-			changes[i], err = f.change(ctx)
-			advance(f.size)
-			return err
-		})
-	}
-	return changes, group.Wait()
+	return changes, parallel.Each(ctx, runtime.NumCPU(), len(files), func(ctx context.Context, i int) (err error) {
+		changes[i], err = files[i].change(ctx)
+		advance(files[i].size)
+		return err
+	})
 }
 
 func firstDuplicate(files []candidate) int {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
+	"net/url"
 	"strings"
 	"syscall"
 
@@ -90,26 +92,40 @@ func (a *app) report(err error) int {
 
 // diagnose finds the exit code and the hint of an error.
 func diagnose(err error) (code int, hint string) {
-	for _, d := range diagnoses {
-		if d.is(err) {
-			code, hint = d.code, d.hint
-			break
-		}
-	}
-	var c *cliError
-	if errors.As(err, &c) {
-		if c.code != 0 {
-			code = c.code
-		}
-		if c.hint != "" {
-			hint = c.hint
-		}
-	}
+	code, hint = foreseen(err)
+	code, hint = told(err, code, hint)
 	if code == 0 {
 		code = exitFailed
 	}
 	if hint == "" {
-		hint = "publisher --help"
+		hint = "run the same command again; if that does not help: publisher check COLLECTION"
+	}
+	return code, hint
+}
+
+// foreseen is what diagnoses say of an error, or nothing.
+func foreseen(err error) (code int, hint string) {
+	for _, d := range diagnoses {
+		if d.is(err) {
+			return d.code, d.hint
+		}
+	}
+	return 0, ""
+}
+
+// told is what the command line itself says of an error, the outermost word
+// first, and for what it does not say, code and hint.
+func told(err error, code int, hint string) (int, string) {
+	var c *cliError
+	if !errors.As(err, &c) {
+		return code, hint
+	}
+	code, hint = told(c.err, code, hint)
+	if c.code != 0 {
+		code = c.code
+	}
+	if c.hint != "" {
+		hint = c.hint
 	}
 	return code, hint
 }
@@ -125,7 +141,7 @@ var diagnoses = []struct {
 	{is(context.Canceled), exitInterrupted, "run the same command again: it goes on where it stopped"},
 	{isUnknownCommand, exitUsage, "publisher --help"},
 	{isFlagGroup, exitUsage, "leave out one of these flags"},
-	{as[*repo.ExpiredError], exitVerification, "ask its publisher to run: publisher refresh COLLECTION (timestamp, snapshot) or publisher publish COLLECTION (other roles)"},
+	{as[*repo.ExpiredError], exitVerification, "ask its publisher to run: publisher refresh COLLECTION (timestamp, snapshot) or publisher publish COLLECTION (targets)"},
 	{as[*repo.VerifyError], exitVerification, "do not use what you have; publisher check COLLECTION lists everything that is wrong"},
 	{as[*repo.GraceError], exitConflict, "run the same command again after that time"},
 	{as[*repo.ThresholdError], exitThreshold, "publisher key import FILE --role ROLE brings in a missing key"},
@@ -135,14 +151,27 @@ var diagnoses = []struct {
 	{is(repo.ErrFileChanged), exitFailed, "stage it again with publisher add"},
 	{is(repo.ErrCollectionName), exitUsage, "use a name such as example.com/scripts"},
 	{is(storage.ErrConflict), exitConflict, "run the same command again"},
-	{is(fs.ErrPermission), exitPermission, "check the permissions of the credentials or of the file"},
+	{is(storage.ErrNoStore), exitNotFound, "make the bucket first, or correct --store"},
+	{is(fs.ErrPermission), exitPermission, "grant the missing permission, or use other credentials"},
 	{is(repo.ErrNotPublished), exitNotFound, "publisher publish COLLECTION publishes it for the first time"},
 	{is(repo.ErrNoTarget), exitNotFound, "publisher list COLLECTION shows what is there"},
 	{is(repo.ErrNoRole), exitNotFound, "publisher list COLLECTION shows what is there"},
 	{is(fs.ErrNotExist), exitNotFound, "check the name"},
 	{is(fs.ErrExist), exitConflict, "choose another name"},
 	{is(syscall.ENOSPC), exitFailed, "make room on the disk and run the same command again: nothing is lost"},
-	{is(context.DeadlineExceeded), exitFailed, "check that the store can be reached, and run the same command again"},
+	{is(context.DeadlineExceeded), exitFailed, unreachable},
+	{as[*net.OpError], exitFailed, unreachable},
+	{as[*url.Error], exitFailed, unreachable},
+	{as[statusError], exitFailed, unreachable},
+}
+
+const unreachable = "check that the store can be reached, and run the same command again"
+
+// A statusError is the answer of a server that does not do what it was asked,
+// as the AWS SDK has it.
+type statusError interface {
+	error
+	HTTPStatusCode() int
 }
 
 func is(target error) func(error) bool {

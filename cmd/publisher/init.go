@@ -191,6 +191,9 @@ func (a *app) genesis(name string, o initOptions) (*plannedRoot, error) {
 		},
 		count: map[string]int{},
 	}
+	if !slices.Contains([]string{keys.Ed25519, keys.ECDSA, keys.RSA}, o.keyType) {
+		return nil, usage("--key-type ed25519, ecdsa or rsa", "--key-type %s is not a kind of key", o.keyType)
+	}
 	for role, text := range o.lifetimes {
 		life, err := parseLifetime(text)
 		if err != nil || !slices.Contains(tuf.TopLevel, role) {
@@ -311,7 +314,7 @@ func (a *app) makeRoot(ctx context.Context, p *plannedRoot, o initOptions) (*tuf
 		for i := len(p.Keys[role]); i < p.count[role]; i++ {
 			signer, err := keys.Generate(o.keyType)
 			if err != nil {
-				return nil, nil, usage("--key-type ed25519, ecdsa or rsa", "%w", err)
+				return nil, nil, err
 			}
 			if pairs, err = p.add(pairs, role, signer); err != nil {
 				return nil, nil, err

@@ -55,6 +55,7 @@ func fakeS3(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("AWS_ACCESS_KEY_ID", "key")
 	ts.Setenv("AWS_SECRET_ACCESS_KEY", "secret")
 	ts.Setenv("AWS_EC2_METADATA_DISABLED", "true")
+	ts.Setenv("AWS_MAX_ATTEMPTS", "2") // what a script breaks stays broken
 	ts.Setenv(args[0], "s3://bucket/prefix?region=us-east-1&endpoint="+server.URL)
 }
 
@@ -72,6 +73,7 @@ func (s *s3Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	read := r.Method == http.MethodGet || r.Method == http.MethodHead
 	_, rooted := s.objects["/bucket/prefix/example.com/a/metadata/1.root.json"]
 	switch {
+	case r.URL.Path == "/bucket" && s.mode != "nobucket": // does it exist?
 	case s.mode == "nobucket":
 		refuseS3(w, 404, "NoSuchBucket")
 	case s.mode == "readonly" && !read, s.mode == "hidden":

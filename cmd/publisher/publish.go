@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"slices"
 	"strings"
@@ -29,6 +30,9 @@ func newPublish(a *app) *cobra.Command {
 If others publish at the same time, the changes are applied to their version and
 signed again. Whatever interrupts it, the collection is at the old version or at
 the new one; run it again and it goes on.
+
+With nothing staged it signs targets again if less than a third of its life is
+left, or none.
 
 Where an online signer holds the keys of snapshot and timestamp, it is left what
 was signed here, and asked to commit it.`,
@@ -146,11 +150,6 @@ func (a *app) publishChanges(ctx context.Context, c *trust.Collection, p *repo.P
 	return done, nil
 }
 
-func (a *app) staged(c *trust.Collection) ([]repo.Change, error) {
-	changes, err := c.Changelist().List()
-	return changes, hinted(err, "publisher reset %s --all takes back everything that is staged", c.Name())
-}
-
 // publisher is set up for a collection whose keys are all at hand.
 func (a *app) publisher(ctx context.Context, c *trust.Collection) (*repo.Publisher, error) {
 	committer, err := a.committer(ctx, c)
@@ -215,9 +214,25 @@ func (a *app) explain(c *trust.Collection, err error) error {
 		if errors.Is(err, repo.ErrFileChanged) {
 			return hinted(err, "publisher add %s %s %s", c.Name(), change.Change.Name, change.Change.Source)
 		}
-		return hinted(err, "publisher status %s, then publisher reset %s -n NUMBER", c.Name(), c.Name())
+		if _, hint := foreseen(err); hint != "" && !errors.Is(err, fs.ErrNotExist) {
+			return err // it is not the change that is wrong, but the store or the disk
+		}
+		return undo(c, err, 0)
+	}
+	var refused *repo.Rejection
+	if errors.As(err, &refused) && refused.Role != tuf.RoleRoot {
+		return undo(c, err, exitFailed)
 	}
 	return err
+}
+
+// undo tells how to take back the staged change that cannot be published.
+func undo(c *trust.Collection, err error, code int) error {
+	return &cliError{
+		err:  err,
+		hint: fmt.Sprintf("publisher status %[1]s, then publisher reset %[1]s -n NUMBER", c.Name()),
+		code: code,
+	}
 }
 
 func (a *app) dryRun(ctx context.Context, c *trust.Collection) error {
@@ -332,6 +347,12 @@ func printPlan(w io.Writer, plan *repo.Plan) error {
 
 func printRoles(w io.Writer, roles []repo.RolePlan) error {
 	for _, r := range roles {
+		if r.Renewed {
+			if _, err := fmt.Fprintf(w, "%s from version %d: signed again, before it expires\n", repo.RoleToNotary(r.Role), r.From); err != nil {
+				return err
+			}
+			continue
+		}
 		_, err := fmt.Fprintf(w, "%s from version %d: %d added, %d changed, %d removed\n",
 			repo.RoleToNotary(r.Role), r.From, len(r.Added), len(r.Changed), len(r.Removed))
 		if err != nil {

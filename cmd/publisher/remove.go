@@ -59,7 +59,7 @@ func (a *app) checkThere(ctx context.Context, c *trust.Collection, s trust.Setti
 	if err != nil {
 		return err
 	}
-	staged, err := c.Changelist().List()
+	staged, err := a.staged(c)
 	if err != nil {
 		return err
 	}

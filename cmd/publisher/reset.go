@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -41,11 +42,11 @@ func runReset(a *app, c *trust.Collection, numbers []int, all bool) error {
 		if err := list.Clear(); err != nil {
 			return err
 		}
-		return a.resetResult(c.Name(), "all")
+		return a.resetResult(c.Name(), "all", 0)
 	}
-	changes, err := list.List()
+	changes, err := a.staged(c)
 	if err != nil {
-		return hinted(err, "publisher reset %s --all", c.Name())
+		return err
 	}
 	var ids []string
 	for _, n := range numbers {
@@ -61,11 +62,17 @@ func runReset(a *app, c *trust.Collection, numbers []int, all bool) error {
 	if err := list.Remove(ids...); err != nil {
 		return err
 	}
-	return a.resetResult(c.Name(), fmt.Sprint(len(ids)))
+	return a.resetResult(c.Name(), strconv.Itoa(len(ids)), len(ids))
 }
 
-func (a *app) resetResult(name, count string) error {
-	v := map[string]string{"collection": name, "reset": count}
+// resetResult tells how many changes were taken back. Of all, which perhaps
+// could not even be read, the number is not known.
+func (a *app) resetResult(name, count string, n int) error {
+	v := struct {
+		Collection string `json:"collection"`
+		All        bool   `json:"all"`
+		Changes    int    `json:"changes,omitzero"`
+	}{name, n == 0, n}
 	return a.result(v, func(w io.Writer) error {
 		_, err := fmt.Fprintf(w, "took back %s staged changes of %s\n", count, name)
 		return err

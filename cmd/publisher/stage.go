@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/spf13/cobra"
@@ -113,7 +114,7 @@ func (a *app) resultUnless(publishes bool, staged []repo.Change) error {
 // checkNames refuses two names that differ only in case, among these changes
 // and those staged before, and warns of names that some client cannot read.
 func (a *app) checkNames(c *trust.Collection, changes []repo.Change) error {
-	before, err := c.Changelist().List()
+	before, err := a.staged(c)
 	if err != nil {
 		return err
 	}
@@ -125,8 +126,8 @@ func (a *app) checkNames(c *trust.Collection, changes []repo.Change) error {
 			continue
 		}
 		if other, ok := folded[fold]; ok && other != change.Name && i >= len(before) {
-			return hinted(&repo.ChangeError{Change: change, Err: fmt.Errorf("differs from %s only in case", other)},
-				"publisher add with another NAME, or publisher reset %s", c.Name())
+			return usage(fmt.Sprintf("use another NAME, or publisher reset %s -n NUMBER", c.Name()),
+				"%w", &repo.ChangeError{Change: change, Err: fmt.Errorf("differs from %s only in case", other)})
 		}
 		folded[fold] = change.Name
 	}
@@ -141,11 +142,17 @@ func (a *app) checkNames(c *trust.Collection, changes []repo.Change) error {
 // buffers are for hashing, shared because files may be many and small.
 var buffers = sync.Pool{New: func() any { return new([256 << 10]byte) }}
 
+// staged is what waits for publish.
+func (a *app) staged(c *trust.Collection) ([]repo.Change, error) {
+	changes, err := c.Changelist().List()
+	return changes, hinted(err, "publisher reset %s --all takes back everything that is staged", c.Name())
+}
+
 // stageFile hashes a file into a change. The file must be a regular one, and
 // stay what it is meanwhile.
 func stageFile(ctx context.Context, f *os.File, path, name string) (repo.Change, error) {
 	if err := repo.CheckTargetName(name); err != nil {
-		return repo.Change{}, hinted(err, "publisher add COLLECTION NAME FILE with another NAME")
+		return repo.Change{}, usage("publisher add COLLECTION NAME FILE with another NAME", "%w", err)
 	}
 	before, err := f.Stat()
 	if err != nil {
@@ -208,14 +215,16 @@ func openFile(path string) (*os.File, error) {
 	case !info.Mode().IsRegular():
 		return nil, notRegular(path, info.Mode())
 	}
-	return os.Open(path)
+	// Without O_NONBLOCK, which means nothing for a regular file, Go asks the
+	// system four times whether it could wait for this one.
+	return os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 }
 
 // openSource opens the bytes of a staged target.
 func openSource(c repo.Change) (repo.Body, error) {
 	f, err := openFile(c.Source)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, hinted(fmt.Errorf("%s is gone", c.Source), "put the file back, or publisher remove and publisher reset the change")
+		return nil, fmt.Errorf("%s is gone: %w", c.Source, fs.ErrNotExist)
 	}
 	return f, err
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"publisher/repo"
+	"publisher/repo/tuf"
 	"publisher/trust"
 )
 
@@ -56,8 +57,8 @@ func runStatus(ctx context.Context, a *app, name string, within time.Duration) e
 		return err
 	}
 	s := state{Collection: name}
-	if s.Staged, err = c.Changelist().List(); err != nil {
-		return hinted(err, "publisher reset %s --all takes back everything that is staged", name)
+	if s.Staged, err = a.staged(c); err != nil {
+		return err
 	}
 	err = a.remoteState(ctx, c, &s)
 	var untrusted *repo.VerifyError
@@ -107,8 +108,11 @@ func (a *app) checkWithin(s state, within time.Duration) error {
 			continue
 		}
 		hint := "publisher refresh " + s.Collection
-		if e.Role != "snapshot" && e.Role != "timestamp" {
-			hint = fmt.Sprintf("a holder of the %s key must sign again", repo.RoleToNotary(e.Role))
+		switch e.Role {
+		case tuf.RoleRoot:
+			hint = "publisher key list shows who holds the root keys: they must make a new root in time"
+		case tuf.RoleTargets:
+			hint = "publisher publish " + s.Collection
 		}
 		return &cliError{
 			err:  fmt.Errorf("%s expires in %s, at %s", repo.RoleToNotary(e.Role), left.Round(time.Minute), e.Expires.Format(time.RFC3339)),

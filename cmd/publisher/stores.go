@@ -36,9 +36,16 @@ func openStore(ctx context.Context, raw string) (storage.Store, error) {
 		return nil, usage(storeHint, "store %q: unknown kind %q", raw, u.Scheme)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("open store %s: %w", u.Redacted(), err)
+		return nil, &cliError{err: err, hint: "--store " + storeForms[u.Scheme], code: exitUsage}
 	}
 	return s, nil
+}
+
+// storeForms is how the address of each kind of store is written.
+var storeForms = map[string]string{
+	"file":  "file:///absolute/path of a directory",
+	"s3":    "'s3://bucket/prefix?region=eu-central-1'",
+	"minio": "minio://host:9000/bucket/prefix",
 }
 
 func openDir(u *url.URL, raw string) (storage.Store, error) {
@@ -47,7 +54,7 @@ func openDir(u *url.URL, raw string) (storage.Store, error) {
 		path = strings.TrimPrefix(path, `\`) // file:///C:/dir
 	}
 	if u.Host != "" || u.RawQuery != "" || u.Fragment != "" || !filepath.IsAbs(path) {
-		return nil, usage("--store file:///absolute/path", "store %q is not an absolute path", raw)
+		return nil, fmt.Errorf("store %q is not an absolute path", raw)
 	}
 	return dir.Open(path)
 }

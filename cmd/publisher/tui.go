@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"io"
@@ -9,7 +10,7 @@ import (
 	"time"
 
 	"charm.land/lipgloss/v2"
-	"charm.land/lipgloss/v2/table"
+	"github.com/charmbracelet/colorprofile"
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/schollz/progressbar/v3"
@@ -36,7 +37,9 @@ func (a *app) hintf(format string, args ...any) {
 
 // warnf tells of something that works, and may not be meant.
 func (a *app) warnf(format string, args ...any) {
-	a.talk(warn.Render("warning:"), format, args...)
+	if !a.flags.quiet {
+		a.talk(warn.Render("warning:"), format, args...)
+	}
 }
 
 // infof tells what was done.
@@ -53,13 +56,18 @@ func (a *app) debugf(format string, args ...any) {
 	}
 }
 
-// talk cannot report a failure anywhere, so it does not.
+// talk tells something in as much style as stderr can show, and with NO_COLOR
+// in none at all. It cannot report a failure anywhere, so it does not.
 func (a *app) talk(label, format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
 	if label != "" {
 		text = label + " " + text
 	}
-	_, _ = lipgloss.Fprintln(a.err, text)
+	styled := colorprofile.NewWriter(a.err, os.Environ())
+	if os.Getenv("NO_COLOR") != "" {
+		styled.Profile = colorprofile.NoTTY
+	}
+	_, _ = fmt.Fprintln(styled, text)
 }
 
 // result prints a result: v as JSON, or what text writes.
@@ -76,25 +84,26 @@ func (a *app) result(v any, text func(w io.Writer) error) error {
 }
 
 // printTable prints rows under a header, in columns as wide as their content.
+// (The table of lipgloss lays out terminals, and takes seconds for 10,000 rows.)
 func printTable(w io.Writer, header []string, rows [][]string) error {
-	t := table.New().Headers(header...).Rows(rows...).
-		Border(lipgloss.HiddenBorder()).
-		BorderTop(false).BorderBottom(false).BorderLeft(false).BorderRight(false).
-		BorderHeader(false).BorderColumn(false).BorderRow(false).
-		Wrap(false).
-		StyleFunc(func(_, col int) lipgloss.Style {
-			style := lipgloss.NewStyle()
-			if col < len(header)-1 {
-				style = style.PaddingRight(2)
-			}
-			return style
-		})
-	for line := range strings.SplitSeq(t.Render(), "\n") {
-		if _, err := lipgloss.Fprintln(w, strings.TrimRight(line, " ")); err != nil {
-			return err
+	rows = append([][]string{header}, rows...)
+	widths := make([]int, len(header))
+	for _, row := range rows {
+		for i, cell := range row {
+			widths[i] = max(widths[i], lipgloss.Width(cell))
 		}
 	}
-	return nil
+	out := bufio.NewWriter(w)
+	for _, row := range rows {
+		var line strings.Builder
+		for i, cell := range row {
+			line.WriteString(cell)
+			line.WriteString(strings.Repeat(" ", widths[i]-lipgloss.Width(cell)+2))
+		}
+		// Errors stay with the writer until Flush.
+		_, _ = fmt.Fprintln(out, strings.TrimRight(line.String(), " "))
+	}
+	return out.Flush()
 }
 
 // progress is a bar for work of total bytes, or -1 for an unknown number, that

@@ -7,6 +7,9 @@
 // The other tool is tuf, the command line of go-tuf v0.7; for large files also
 // sha256sum, cp and sync one after the other, which is the least that hashing,
 // storing and making durable can be. Private keys are unencrypted on both sides.
+//
+// On ext4 wait five minutes between two runs: it makes files slowly near many
+// that were deleted a moment ago, as those of the run before.
 package main
 
 import (
@@ -41,6 +44,9 @@ func run(ctx context.Context) error {
 	bigRuns := flag.Int("n-big", 3, "how often for the big files, each 2 GB")
 	place := flag.String("dir", "", "where to work, 20 GB on a real disk (default the user's cache directory)")
 	flag.Parse()
+	if flag.NArg() == 3 && flag.Arg(0) == countVerb {
+		return countStaged(ctx, flag.Arg(1), flag.Arg(2))
+	}
 	if flag.NArg() > 0 || *runs < 1 || *bigRuns < 1 {
 		return errors.New("usage: bench [-parts one,many,big] [-n runs] [-n-big runs] [-dir directory]")
 	}
@@ -107,9 +113,9 @@ func command(ctx context.Context, name string, args ...string) error {
 func (b *bench) describe() {
 	fmt.Printf("%s, %d CPUs, %s/%s, %s, %s on %s\n", time.Now().UTC().Format(time.RFC3339),
 		runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, runtime.Version(), b.dir, fileSystem(b.dir))
-	fmt.Println("CPU is user and system time of all processes of a row, memory the peak of the largest one.")
-	fmt.Println("Requests are those of one more such publish, counted at the storage interface.")
-	fmt.Println("publisher makes everything durable before it ends; tuf leaves that to the system.")
+	fmt.Println("medians; CPU is user and system time of all processes of a row, memory the peak of the largest one;")
+	fmt.Println("requests are those of one more such publish, counted at the storage interface; × is beside the last row;")
+	fmt.Println("publisher makes everything durable before it ends, tuf leaves that to the system")
 }
 
 // part measures one part and prints it.
@@ -131,7 +137,7 @@ func (b *bench) part(name string, runs, bigRuns int) error {
 }
 
 // fresh makes a directory that no run before has used. They stay to the end:
-// ext4 searches for a while among inodes that were freed a moment ago.
+// ext4 passes over inodes that were freed in the last minutes, one at a time.
 func (b *bench) fresh() (string, error) {
 	b.count++
 	dir := filepath.Join(b.dir, fmt.Sprintf("run%d", b.count))

@@ -57,7 +57,7 @@ func (b *bench) one(size, runs int) error {
 	if size >= 10_000 {
 		goal = atMost("CPU", 1, ratio(cpu, once, tuf))
 	}
-	return print(fmt.Sprintf("1 target into a collection of %d", size), tuf,
+	return printTable(fmt.Sprintf("1 target into a collection of %d", size), tuf,
 		row{once, requests, goal}, row{c: twice}, row{c: tuf})
 }
 
@@ -86,7 +86,7 @@ func (b *bench) many(n, runs int) error {
 	if err != nil {
 		return err
 	}
-	return print(fmt.Sprintf("%d files of 1 KB into a new collection", n), tuf,
+	return printTable(fmt.Sprintf("%d files of 1 KB into a new collection", n), tuf,
 		row{once, requests, atMost("CPU", 0.5, ratio(cpu, once, tuf))}, row{c: twice}, row{c: tuf})
 }
 
@@ -128,8 +128,8 @@ func (b *bench) big(n int, length int64, runs int) error {
 	if err != nil {
 		return err
 	}
-	goals := atLeast("speed", 0.8, ratio(wall, base, own)) + ", " + atMost("memory in MB", 64, float64(own.median().memory)/1e6)
-	return print(fmt.Sprintf("%d files of %d MB into a new collection", n, length/1e6), base,
+	goals := atLeast("speed", 0.8, ratio(wall, base, own)) + ", " + atMost("MB", 64, float64(own.median().memory)/1e6)
+	return printTable(fmt.Sprintf("%d files of %d MB into a new collection", n, length/1e6), base,
 		row{own, requests, goals}, row{c: tuf}, row{c: base})
 }
 

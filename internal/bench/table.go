@@ -16,8 +16,8 @@ type row struct {
 	goals    string
 }
 
-// print prints a table of medians, each beside that of one contender.
-func print(title string, beside *contender, rows ...row) error {
+// printTable prints a table of medians, each beside that of one contender.
+func printTable(title string, beside *contender, rows ...row) error {
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "\n%s\twall\tCPU\tmemory\trequests\twall ×\tCPU ×\tto reach\n", title)
 	for _, r := range rows {

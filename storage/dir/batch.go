@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"io/fs"
 	"sync"
 
 	"publisher/storage"
@@ -25,6 +26,31 @@ type batch struct {
 	mu   sync.Mutex
 	sess *session // nil before the first Put and after the flush
 	objs []*staged
+}
+
+// Stat implements storage.Stater, with the directory that the batch has open: it
+// is asked for each of many objects.
+func (b *batch) Stat(ctx context.Context, key string) (storage.Info, error) {
+	info, err := b.stat(ctx, key)
+	if err != nil {
+		return storage.Info{}, fmt.Errorf("stat %s: %w", key, err)
+	}
+	return storage.Info{Size: info.Size(), Version: version(info), Modified: info.ModTime()}, nil
+}
+
+func (b *batch) stat(ctx context.Context, key string) (fs.FileInfo, error) {
+	if err := checkKey(ctx, key); err != nil {
+		return nil, err
+	}
+	sess, err := b.join(ctx)
+	if err != nil {
+		return nil, err
+	}
+	info, err := current(sess.root, key)
+	if err == nil && (info == nil || !info.Mode().IsRegular()) {
+		err = fs.ErrNotExist
+	}
+	return info, err
 }
 
 // Put implements storage.Store. It writes to a temporary file only.
@@ -71,6 +97,10 @@ func (b *batch) join(ctx context.Context) (*session, error) {
 	return b.sess, nil
 }
 
+// many is how many objects make it cheaper to sync the file system once more
+// than each of their directories: it waits for what others have written, too.
+const many = 32
+
 func (b *batch) flush(ctx context.Context) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -79,10 +109,13 @@ func (b *batch) flush(ctx context.Context) error {
 	}
 	objs := b.objs
 	defer b.drop()
+	if len(objs) == 0 {
+		return ctx.Err()
+	}
 	if err := syncAll(b.sess.dir); err != nil {
 		return fmt.Errorf("make a batch of %d objects durable: %w", len(objs), err)
 	}
-	if err := b.place(ctx, b.sess, objs); err != nil {
+	if err := b.place(ctx, b.sess, objs, len(objs) >= many); err != nil {
 		return fmt.Errorf("place a batch of %d objects: %w", len(objs), err)
 	}
 	return nil

@@ -15,9 +15,10 @@ import (
 )
 
 // place moves staged files to their keys, one directory after the other, and
-// makes each directory durable before the next. Conflicts are collected, and
-// their temporary files left; any other error ends it.
-func (s *Store) place(ctx context.Context, sess *session, objs []*staged) error {
+// makes each directory durable before the next, or, if they are many, all of
+// them together. Conflicts are collected, and their temporary files left; any
+// other error ends it.
+func (s *Store) place(ctx context.Context, sess *session, objs []*staged, together bool) error {
 	slices.SortStableFunc(objs, func(a, b *staged) int {
 		return strings.Compare(path.Dir(a.key), path.Dir(b.key))
 	})
@@ -26,28 +27,40 @@ func (s *Store) place(ctx context.Context, sess *session, objs []*staged) error 
 		return err
 	}
 	defer unlock()
-	var conflicts []error
+	sync := syncFile
+	if together {
+		sync = syncDirLater
+	}
+	conflicts, err := sess.placeAll(ctx, objs, sync)
+	if together {
+		// Also what was placed before an error: others see it already.
+		err = errors.Join(err, syncAll(sess.dir))
+	}
+	return errors.Join(append(conflicts, err)...)
+}
+
+func (sess *session) placeAll(ctx context.Context, objs []*staged, sync func(*os.File) error) (conflicts []error, err error) {
 	for len(objs) > 0 {
 		if err := ctx.Err(); err != nil {
-			return errors.Join(append(conflicts, err)...)
+			return conflicts, err
 		}
 		dir, n := path.Dir(objs[0].key), 1
 		for n < len(objs) && path.Dir(objs[n].key) == dir {
 			n++
 		}
-		lost, err := sess.placeIn(dir, objs[:n])
+		lost, err := sess.placeIn(dir, objs[:n], sync)
 		conflicts = append(conflicts, lost...)
 		if err != nil {
-			return errors.Join(append(conflicts, err)...)
+			return conflicts, err
 		}
 		objs = objs[n:]
 	}
-	return errors.Join(conflicts...)
+	return conflicts, nil
 }
 
 // placeIn places objects that have one directory in common.
-func (sess *session) placeIn(name string, objs []*staged) (conflicts []error, err error) {
-	dir, err := makeDir(sess.root, name)
+func (sess *session) placeIn(name string, objs []*staged, sync func(*os.File) error) (conflicts []error, err error) {
+	dir, err := makeDir(sess.root, name, sync)
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +73,7 @@ func (sess *session) placeIn(name string, objs []*staged) (conflicts []error, er
 			return conflicts, err
 		}
 	}
-	return conflicts, syncFile(dir.File)
+	return conflicts, sync(dir.File)
 }
 
 func (sess *session) placeOne(dir *openDir, obj *staged) error {
@@ -105,13 +118,14 @@ func versionOrAbsent(info fs.FileInfo) storage.Version {
 	return version(info)
 }
 
-// makeDir opens a directory, which it makes durably if it is missing.
-func makeDir(root *os.Root, name string) (*openDir, error) {
+// makeDir opens a directory, which it makes if it is missing, as durable as
+// sync makes its parent.
+func makeDir(root *os.Root, name string, sync func(*os.File) error) (*openDir, error) {
 	dir, err := openDirIn(root, name)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return dir, err
 	}
-	parent, err := makeDir(root, path.Dir(name))
+	parent, err := makeDir(root, path.Dir(name), sync)
 	if err != nil {
 		return nil, err
 	}
@@ -119,7 +133,7 @@ func makeDir(root *os.Root, name string) (*openDir, error) {
 	if err := root.Mkdir(filepath.FromSlash(name), 0o777); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, err
 	}
-	if err := syncFile(parent.File); err != nil {
+	if err := sync(parent.File); err != nil {
 		return nil, err
 	}
 	return openDirIn(root, name)

@@ -35,6 +35,9 @@ func (sess *session) replace(dir *openDir, obj *staged) error {
 // syncLater leaves the file to syncAll.
 func syncLater(*os.File) error { return nil }
 
+// syncDirLater leaves the directory to syncAll.
+func syncDirLater(*os.File) error { return nil }
+
 // syncAll makes the whole file system durable: for many files that is far
 // cheaper than one at a time.
 func syncAll(dir *openDir) error {

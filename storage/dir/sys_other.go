@@ -23,5 +23,8 @@ func (sess *session) replace(_ *openDir, obj *staged) error {
 // syncLater does not wait: there is no call to sync all files at once.
 func syncLater(f *os.File) error { return f.Sync() }
 
+// syncDirLater does not wait either.
+func syncDirLater(dir *os.File) error { return syncFile(dir) }
+
 // syncAll has nothing left to do.
 func syncAll(*openDir) error { return nil }

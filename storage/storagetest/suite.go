@@ -31,7 +31,7 @@ func Run(t *testing.T, open func(t *testing.T) storage.Store) {
 }
 
 // Run runs the suite.
-func (s Suite) Run(t *testing.T) {
+func (suite Suite) Run(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		run  func(*testing.T, storage.Store)
@@ -57,11 +57,11 @@ func (s Suite) Run(t *testing.T) {
 		{"RaceCreate", testRaceCreate},
 		{"RaceReplace", testRaceReplace},
 		{"ReadersSeeNoMix", testReadersSeeNoMix},
-		{"Big", s.testBig},
+		{"Big", suite.testBig},
 		{"BigCorrupt", testBigCorrupt},
 		{"BigReplace", testBigReplace},
 	} {
-		t.Run(test.name, func(t *testing.T) { test.run(t, s.Open(t)) })
+		t.Run(test.name, func(t *testing.T) { test.run(t, suite.Open(t)) })
 	}
 }
 
