@@ -44,8 +44,9 @@ type deployment struct {
 	fn     *lambdaemu.Emulator
 	kms    *kmsfake.KMS
 	env    []string
-	served store // the public store, as clients see it
-	bucket string
+	served store  // the public store, as clients see it
+	bucket string // of the inbox
+	url    string // of the inbox
 	public storage.Store
 	inbox  storage.Store
 	cold   bool // every invocation starts a process
@@ -64,7 +65,7 @@ func deploy(t *testing.T, server testserver.S3, keys func(*kmsfake.KMS) string) 
 		Scheme: "s3", Host: private.Bucket, Path: "/" + inboxPrefix,
 		RawQuery: url.Values{"region": {server.Region}, "endpoint": {server.Endpoint}}.Encode(),
 	}).String()
-	d := &deployment{kms: kmsfake.Start(t), served: throughS3(t, server.NewBucket(t)), bucket: private.Bucket}
+	d := &deployment{kms: kmsfake.Start(t), served: throughS3(t, server.NewBucket(t)), bucket: private.Bucket, url: inbox}
 	d.public, d.inbox = openS3(t, d.served.url), openS3(t, inbox)
 	d.env = append([]string{
 		"PUBLISHER_STORE=" + d.served.url, "PUBLISHER_INBOX=" + inbox, "PUBLISHER_CREATE=example.com",
