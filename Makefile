@@ -44,7 +44,7 @@ test: ## run all tests, fetching what they need
 
 .PHONY: race
 race: ## run the short tests under the race detector
-	CGO_ENABLED=1 go test -race -short $(TESTFLAGS) ./storage/... ./repo/... ./cmd/...
+	CGO_ENABLED=1 go test -race -short $(TESTFLAGS) ./storage/... ./repo/... ./lambda/... ./cmd/...
 
 .PHONY: test-minio
 test-minio: ## run the tests that need a MinIO server, which is built once and cached

@@ -50,7 +50,7 @@ func (s *Signer) commit(ctx context.Context, collection, name string) (*repo.Rec
 func (s *Signer) tryCommit(ctx context.Context, collection, name string) (receipt *repo.Receipt, again bool, err error) {
 	defer caught(&err)
 	box := repo.Inbox{Store: s.private, Collection: collection}
-	sub, err := box.Submission(ctx, name)
+	sub, err := repo.Inbox{Store: limit(s.private), Collection: collection}.Submission(ctx, name)
 	if sub == nil && errors.Is(err, fs.ErrNotExist) {
 		return nil, false, errNoSubmission
 	}

@@ -114,10 +114,10 @@ func TestTwoAtOnce(t *testing.T) {
 	w.wantSound()
 	a, b := w.receipt(id), w.receipt(stale)
 	if (a.Refused == nil) == (b.Refused == nil) {
-		t.Errorf("receipts %+v and %+v, want one refused as stale", a, b)
+		t.Errorf("receipts %+v and %+v, want one that was too late", a, b)
 	}
 	for _, r := range []*repo.Receipt{a, b} {
-		if r.Refused != nil && (r.Refused.Kind != "stale" || !strings.Contains(r.Refused.Hint, "publisher publish "+scripts)) {
+		if r.Refused != nil && (r.Refused.Kind == "rejected" || !strings.Contains(r.Refused.Hint, "publisher publish "+scripts)) {
 			t.Errorf("refused as %+v", r.Refused)
 		}
 	}
@@ -251,6 +251,26 @@ func TestMalformed(t *testing.T) {
 	}
 }
 
+// TestLarge: parts that are each small enough, and too much together.
+func TestLarge(t *testing.T) {
+	w := published(t)
+	files := map[string][]byte{}
+	for i := range 5 {
+		files[fmt.Sprint("role", i)] = []byte(fmt.Sprint(i, strings.Repeat("x", 8<<20)))
+	}
+	sub := &repo.Submission{Collection: scripts, Files: files}
+	if err := (repo.Inbox{Store: w.private, Collection: scripts}).Leave(t.Context(), ulidA, sub); err != nil {
+		t.Fatal(err)
+	}
+	if c := w.counts(schedule); c.Refused != 1 {
+		t.Errorf("%+v", c)
+	}
+	if r := w.receipt(sub.ID()); r.Refused == nil || !strings.Contains(r.Refused.Error, "too large") {
+		t.Errorf("%+v", r.Refused)
+	}
+	w.wantWaiting(0)
+}
+
 // panics is a Keys, or parts of a store, with a fault in the program.
 type panics struct{ lambda.Keys }
 
@@ -363,10 +383,8 @@ func TestForeignKeys(t *testing.T) {
 	submission, id := w.leave("b", "2")
 	empty := storage.NewMemory()
 	for key, data := range contents(t, w.private) {
-		if strings.Contains(key, "/keys/") {
-			key = strings.Replace(key, "/keys/", "/keys/x", 1) // the collection is found, the keys are not
-		}
-		w.put(empty, key, data)
+		// The collection is found, the keys are not.
+		w.put(empty, strings.Replace(key, "/keys/", "/keys/x", 1), data)
 	}
 	w.restartWith(w.public, empty)
 	w.now = w.now.Add(8 * 24 * time.Hour)
@@ -439,7 +457,7 @@ func TestClock(t *testing.T) {
 				if tt.ok && err != nil || !tt.ok && !errors.As(err, &clock) {
 					t.Errorf("%s %v", answer, err)
 				}
-				if !tt.ok && dated.Date != nil {
+				if !tt.ok {
 					w.wantWaiting(1)
 				}
 			})

@@ -104,3 +104,31 @@ func (g *guarded) Batch() (storage.Store, func(context.Context) error, func()) {
 	s, flush, discard := g.Store.(storage.Batcher).Batch()
 	return guard(s, g.now), flush, discard
 }
+
+// maxSubmission is how many bytes the parts of one submission may have together:
+// what is parsed of them takes several times that in memory, and a function that
+// runs out of it cannot even say why.
+const maxSubmission = 32 << 20
+
+// limited is the inbox for one submission.
+type limited struct {
+	storage.Store
+	left int64 // bytes
+}
+
+// limit returns s with a bound on what is read from it. It lacks all optional
+// interfaces.
+func limit(s storage.Store) storage.Store { return &limited{s, maxSubmission} }
+
+func (l *limited) Get(ctx context.Context, key string) (storage.Object, error) {
+	obj, err := l.Store.Get(ctx, key)
+	if err != nil {
+		return obj, err
+	}
+	if obj.Size < 0 || obj.Size > l.left {
+		obj.Body.Close()
+		return storage.Object{}, fmt.Errorf("get %s: %w: the submission has more than %d bytes", key, storage.ErrTooLarge, maxSubmission)
+	}
+	l.left -= obj.Size
+	return obj, nil
+}

@@ -33,7 +33,7 @@ func (s *Signer) refresh(ctx context.Context, collection string, t *tally) (err 
 			return nil
 		}
 	}
-	return s.refreshDue(ctx, collection, prime(s.public, name, data, version), t)
+	return s.refreshDue(ctx, collection, &primed{Store: s.public, name: name, data: data, version: version}, t)
 }
 
 func (s *Signer) refreshDue(ctx context.Context, collection string, store storage.Store, t *tally) error {
@@ -78,13 +78,8 @@ func (s *Signer) missing(ctx context.Context, collection string) error {
 	return err
 }
 
-// prime returns a store of which the first Get of one object is answered
-// already.
-func prime(s storage.Store, name string, data []byte, v storage.Version) storage.Store {
-	full := &primed{Store: s, name: name, data: data, version: v}
-	return storage.Narrow(full, s)
-}
-
+// primed is a store of which the first Get of one object is answered already.
+// It has no optional interfaces: a refresh needs none.
 type primed struct {
 	storage.Store
 	name    string
@@ -102,16 +97,4 @@ func (p *primed) Get(ctx context.Context, key string) (storage.Object, error) {
 		return p.Store.Get(ctx, key)
 	}
 	return storage.Object{Body: io.NopCloser(bytes.NewReader(p.data)), Size: int64(len(p.data)), Version: p.version}, nil
-}
-
-func (p *primed) Stat(ctx context.Context, key string) (storage.Info, error) {
-	return p.Store.(storage.Stater).Stat(ctx, key)
-}
-
-func (p *primed) Delete(ctx context.Context, key string, prev storage.Version) error {
-	return p.Store.(storage.Deleter).Delete(ctx, key, prev)
-}
-
-func (p *primed) Batch() (storage.Store, func(context.Context) error, func()) {
-	return p.Store.(storage.Batcher).Batch()
 }
