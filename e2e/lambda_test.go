@@ -75,7 +75,8 @@ func deploy(t *testing.T, server testserver.S3, keys func(*kmsfake.KMS) string) 
 	return d
 }
 
-// start starts the function anew, with a configuration of its keys.
+// start starts the function anew, with a configuration of its keys that d.env
+// may override.
 func (d *deployment) start(t *testing.T, keys string) {
 	t.Helper()
 	bin, err := bootstrap()
