@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"strings"
 	"sync"
 	"testing"
@@ -527,4 +528,43 @@ func TestMetrics(t *testing.T) {
 	if diff := cmp.Diff(map[string]float64{"root": 730 * day, "targets": 365 * day, "snapshot": 30 * day, "timestamp": 14 * day}, roles); diff != "" {
 		t.Error(diff)
 	}
+}
+
+// TestGenesisRefusedIsForgotten: a root that was refused with its submission is
+// not where trust in the name starts, in this instance or in another.
+func TestGenesisRefusedIsForgotten(t *testing.T) {
+	w := newWorld(t)
+	squatter := w.newOwner(scripts)
+	for _, o := range []interface{ Create(context.Context) error }{squatter, w.owner} {
+		if err := o.Create(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sub := &repo.Submission{Collection: scripts, Files: map[string][]byte{"root": squatter.Root(), "targets": []byte("{}")}}
+	if err := (repo.Inbox{Store: w.private, Collection: scripts}).Leave(t.Context(), ulidA, sub); err != nil {
+		t.Fatal(err)
+	}
+	if c := w.counts(schedule); c.Refused != 1 {
+		t.Errorf("%+v", c)
+	}
+	if all := contents(t, w.public); len(all) != 0 {
+		t.Errorf("something was written: %v", all)
+	}
+	w.publish("a", "1")
+	w.wantSound()
+}
+
+// listPanics fails where nothing is known yet of what it is about.
+type listPanics struct{ storage.Store }
+
+func (listPanics) List(context.Context, string) iter.Seq2[storage.Entry, error] { panic("no list") }
+
+// TestPanicOfARun is an error, and nothing more.
+func TestPanicOfARun(t *testing.T) {
+	w := published(t)
+	w.restartWith(w.public, listPanics{w.private})
+	if answer, err := w.handle(schedule); err == nil || err.Error() != "internal error: no list" {
+		t.Errorf("%s %v", answer, err)
+	}
+	w.wantLogged("goroutine ")
 }
