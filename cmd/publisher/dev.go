@@ -75,6 +75,10 @@ func (a *app) dev(ctx context.Context, o devOptions) error {
 	if inside(path, a.trust.Path()) {
 		return usage("--dir DIR, a directory of its own", "%s holds the trust directory: its private keys would be served", path)
 	}
+	served, err := a.describeServed(path)
+	if err != nil {
+		return err
+	}
 	store, err := dir.Open(path)
 	if err != nil {
 		return err
@@ -84,7 +88,7 @@ func (a *app) dev(ctx context.Context, o devOptions) error {
 		return err
 	}
 	defer listener.Close()
-	served := describeServed(listener.Addr(), path)
+	served.URL = "http://" + listener.Addr().String()
 	if !o.http {
 		if listener, err = a.secure(listener, served); err != nil {
 			return err
@@ -104,16 +108,8 @@ func (a *app) dev(ctx context.Context, o devOptions) error {
 	return group.Wait()
 }
 
-// devSigner is an online signer for the store, noted in served. Its inbox lies
-// beside the store, where it is not served.
+// devSigner is an online signer for the store, noted in served.
 func (a *app) devSigner(ctx context.Context, o devOptions, public storage.Store, served *served) (*daemon, net.Listener, error) {
-	served.Inbox = a.flags.inbox
-	if served.Inbox == "" {
-		served.Inbox = served.Store + "-inbox"
-	}
-	if err := checkApart(served.Store, served.Inbox); err != nil {
-		return nil, nil, err
-	}
 	private, err := openStore(ctx, served.Inbox)
 	if err != nil {
 		return nil, nil, fmt.Errorf("open inbox: %w", err)
@@ -217,12 +213,19 @@ type served struct {
 	Online string `json:"online"`
 }
 
-func describeServed(address net.Addr, path string) *served {
+// describeServed tells of the store in a directory, and of the inbox, which lies
+// beside it, where it is not served.
+func (a *app) describeServed(path string) (*served, error) {
 	store := url.URL{Scheme: "file", Path: filepath.ToSlash(path)}
 	if runtime.GOOS == "windows" {
 		store.Path = "/" + store.Path
 	}
-	return &served{URL: "http://" + address.String(), Store: store.String()}
+	s := &served{Store: store.String(), Inbox: a.flags.inbox}
+	if s.Inbox == "" {
+		store.Path += "-inbox"
+		s.Inbox = store.String()
+	}
+	return s, checkApart(s.Store, s.Inbox)
 }
 
 func (s *served) print(w io.Writer) error {

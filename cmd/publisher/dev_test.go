@@ -17,8 +17,8 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// devServer starts "publisher dev" on a free port, sets $URL and $CA, and stops
-// it when the script ends: an interrupt is its normal end.
+// devServer starts "publisher dev" on free ports, sets $URL, $CA, $STORE, $INBOX
+// and $ONLINE, and stops it when the script ends: an interrupt is its normal end.
 //
 //	dev [flags…]
 func devServer(ts *testscript.TestScript, neg bool, args []string) {
@@ -48,6 +48,8 @@ func devServer(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("URL", s.URL)
 	ts.Setenv("CA", s.CA)
 	ts.Setenv("STORE", s.Store)
+	ts.Setenv("INBOX", s.Inbox)
+	ts.Setenv("ONLINE", s.Online)
 }
 
 // TestDev: what dev prints leads to the server, a request is told with -v, and

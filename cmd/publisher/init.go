@@ -142,6 +142,9 @@ func (a *app) prepare(ctx context.Context, g *plannedRoot, place trust.Settings,
 	if err := a.checkNew(ctx, store, g.Collection); err != nil {
 		return err
 	}
+	if _, err := openStore(ctx, place.Inbox); err != nil {
+		return fmt.Errorf("open inbox: %w", err)
+	}
 	return a.askKeys(ctx, g, place.Online)
 }
 

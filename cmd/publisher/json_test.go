@@ -27,6 +27,8 @@ var jsonRuns = []struct{ verb, args string }{
 	{"remove", "example.com/a x --ignore-missing"},
 	{"refresh", "example.com/a"},
 	{"check", "example.com/a"},
+	{"key rotate", "example.com/a snapshot --local --no-passphrase --grace 1s --yes"},
+	{"submissions", "example.com/a --online lambda:s?endpoint=http://127.0.0.1:1 --inbox file://$DIR/inbox"},
 	{"list", "example.com/a"},
 	{"lookup", "example.com/a x"},
 	{"key list", ""},
@@ -40,7 +42,7 @@ var jsonRuns = []struct{ verb, args string }{
 // anything, is data, or goes on until they are interrupted (dev, which has
 // tests of its own), or a file, or nothing.
 var jsonless = []string{
-	"completion", "help", "download", "verify", "dev",
+	"completion", "help", "download", "verify", "dev", "signer",
 	"key export", "key passwd", "key remove", "trust export", "trust add", "trust remove",
 }
 

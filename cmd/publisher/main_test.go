@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/testscript"
@@ -29,6 +30,8 @@ func TestMain(m *testing.M) {
 //	let NAME [REGEXP]      the variable NAME is what the last command printed, or
 //	                       of that what the group of the expression matches
 //	onejson                the last command printed one JSON value
+//	dev, signer            servers, see devServer and signerServer
+//	sleepfor DURATION      lets time go by, for those who have a schedule
 //	s3 NAME MODE           the variable NAME is the --store of a server of that
 //	                       kind, see fakeS3
 func TestScripts(t *testing.T) {
@@ -44,6 +47,9 @@ func TestScripts(t *testing.T) {
 			"dev":     devServer,
 			"onejson": onejson,
 			"s3":      fakeS3,
+			"signer":  signerServer,
+
+			"sleepfor": sleepFor,
 		},
 	})
 }
@@ -55,6 +61,7 @@ func setupScript(env *testscript.Env) error {
 	env.Setenv("USERPROFILE", home)
 	env.Setenv("PUBLISHER_TRUST_DIR", filepath.Join(env.WorkDir, "trust"))
 	env.Setenv("NO_COLOR", "1")
+	env.Values[signerProcess{}] = &signerProcess{}
 	return os.Mkdir(home, 0o700)
 }
 
@@ -98,6 +105,15 @@ func refuses(ts *testscript.TestScript, neg bool, args []string) {
 	if diff := cmp.Diff(before, workFiles(ts)); diff != "" {
 		ts.Fatalf("the files changed:\n%s", diff)
 	}
+}
+
+func sleepFor(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: sleepfor DURATION")
+	}
+	d, err := time.ParseDuration(args[0])
+	ts.Check(err)
+	time.Sleep(d)
 }
 
 func let(ts *testscript.TestScript, neg bool, args []string) {

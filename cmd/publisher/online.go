@@ -146,6 +146,9 @@ func (r signerRef) apply(o *awslambda.Options) {
 	case r.endpoint != "":
 		o.BaseEndpoint = &r.endpoint
 	}
+	if r.local() {
+		o.RetryMaxAttempts = 1 // one that does not run will not do so in a second
+	}
 	if o.BaseEndpoint != nil && o.Region == "" {
 		o.Region = "us-east-1" // other servers need a name to sign, no more
 	}
@@ -188,9 +191,13 @@ func (s *signerClient) ask(ctx context.Context, request lambda.Request, answer a
 // unreached is an error that is not the signer's own.
 func (s *signerClient) unreached(err error) error {
 	told := &cliError{
-		err:  fmt.Errorf("ask the signer %s: %w", s.ref.function, err),
 		hint: "check that the signer runs and can be reached, and run the same command again: it goes on where it stopped",
 	}
+	var sent *url.Error
+	if errors.As(err, &sent) && !errors.Is(err, context.Canceled) {
+		err, told.code = sent, exitFailed // without what the SDK adds
+	}
+	told.err = fmt.Errorf("ask the signer %s: %w", s.ref.function, err)
 	var api smithy.APIError
 	if !errors.As(err, &api) {
 		return told
