@@ -112,10 +112,6 @@ func (s *Signer) commitTo(ctx context.Context, collection string, sub *repo.Subm
 		return nil, err
 	}
 	receipt, err := s.committer(collection, c, s.public).Commit(ctx, nil, sub)
-	var failed *storeError
-	if errors.As(err, &failed) {
-		return nil, failed // not the rejection that it may be inside of
-	}
 	var short *repo.ThresholdError
 	if errors.As(err, &short) {
 		return nil, &repo.Rejection{Role: short.Role, Reason: errors.New("the signer does not hold enough of its keys")}

@@ -496,6 +496,25 @@ func TestTampered(t *testing.T) {
 	}
 }
 
+// TestForgedHint: what timestamp.json says of itself does not put a refresh off
+// beyond its expiry.
+func TestForgedHint(t *testing.T) {
+	w := published(t)
+	forged := storage.NewMemory()
+	for key, data := range contents(t, w.public) {
+		if key == repo.TimestampKey(scripts) {
+			data = strings.Replace(data, `"refresh_after":"2026-`, `"refresh_after":"2099-`, 1)
+		}
+		w.put(forged, key, data)
+	}
+	w.restartWith(forged, w.private)
+	w.now = w.now.Add(15 * 24 * time.Hour)
+	var tampered *repo.VerifyError
+	if answer, err := w.handle(`{"action":"refresh","collection":"` + scripts + `"}`); !errors.As(err, &tampered) {
+		t.Errorf("%s %v, want a VerifyError", answer, err)
+	}
+}
+
 // TestMetrics: each line is CloudWatch's embedded metric format, and tells the
 // expiry of every top-level role.
 func TestMetrics(t *testing.T) {

@@ -2,10 +2,8 @@ package lambda
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"iter"
 	"time"
 
@@ -27,24 +25,9 @@ func (e *ClockError) Error() string {
 		e.Here.UTC().Format(time.RFC3339), e.There.UTC().Format(time.RFC3339), maxSkew)
 }
 
-// A storeError is a failure of a store or of the way to it. That is never a
-// submission's fault, whatever was being checked.
-type storeError struct{ error }
-
-func (e *storeError) Unwrap() error { return e.error }
-
-// mark, deferred, tells failures from answers: an object that is missing, has
-// changed, or cannot be because of its name.
-func mark(err *error) {
-	if *err == nil || errors.Is(*err, fs.ErrNotExist) || errors.Is(*err, storage.ErrConflict) || errors.Is(*err, fs.ErrInvalid) {
-		return
-	}
-	*err = &storeError{*err}
-}
-
 // guard returns s with every answer's date compared with the clock, and with
 // panics turned into errors: some of them would be in a goroutine of repo's,
-// where they end the process. Failures are marked as such.
+// where they end the process.
 func guard(s storage.Store, now func() time.Time) storage.Store {
 	return storage.Narrow(&guarded{s, now}, s)
 }
@@ -63,7 +46,6 @@ func (g *guarded) checkClock(there time.Time) error {
 }
 
 func (g *guarded) Get(ctx context.Context, key string) (obj storage.Object, err error) {
-	defer mark(&err)
 	defer caught(&err)
 	if obj, err = g.Store.Get(ctx, key); err != nil {
 		return obj, err
@@ -76,7 +58,6 @@ func (g *guarded) Get(ctx context.Context, key string) (obj storage.Object, err 
 }
 
 func (g *guarded) Stat(ctx context.Context, key string) (info storage.Info, err error) {
-	defer mark(&err)
 	defer caught(&err)
 	if info, err = g.Store.(storage.Stater).Stat(ctx, key); err == nil {
 		err = g.checkClock(info.Date)
@@ -85,13 +66,11 @@ func (g *guarded) Stat(ctx context.Context, key string) (info storage.Info, err 
 }
 
 func (g *guarded) Put(ctx context.Context, key string, body io.ReadSeeker, prev storage.Version) (v storage.Version, err error) {
-	defer mark(&err)
 	defer caught(&err)
 	return g.Store.Put(ctx, key, body, prev)
 }
 
 func (g *guarded) Delete(ctx context.Context, key string, prev storage.Version) (err error) {
-	defer mark(&err)
 	defer caught(&err)
 	return g.Store.(storage.Deleter).Delete(ctx, key, prev)
 }
