@@ -43,6 +43,8 @@ func bridged(bucket, key string) string {
 // queued is a notification of S3 that comes through SQS.
 func queued(bucket, key string) string { return queue(created(bucket, key)) }
 
+const messageID = "059f36b4-87a3-44ab-83d2-661975830a7d"
+
 // queue is a message of SQS.
 func queue(body string) string {
 	text, err := json.Marshal(body)
@@ -50,11 +52,11 @@ func queue(body string) string {
 		panic(err) // a string
 	}
 	return fmt.Sprintf(`{"Records": [{
-	"messageId": "059f36b4-87a3-44ab-83d2-661975830a7d", "receiptHandle": "AQEBwJnKyrHigUMZj6rYigCgxlaS3SLy0a...", "body": %s,
+	"messageId": %q, "receiptHandle": "AQEBwJnKyrHigUMZj6rYigCgxlaS3SLy0a...", "body": %s,
 	"attributes": {"ApproximateReceiveCount": "1", "SentTimestamp": "1545082649183", "SenderId": "AIDAIENQZJOLO23YVJ4VO", "ApproximateFirstReceiveTimestamp": "1545082649185"},
 	"messageAttributes": {}, "md5OfBody": "e4e68fb7bd0e697a0ae8f1bb342846b3",
 	"eventSource": "aws:sqs", "eventSourceARN": "arn:aws:sqs:us-east-1:123456789012:inbox", "awsRegion": "us-east-1"
-	}]}`, text)
+	}]}`, messageID, text)
 }
 
 // scheduled is from a rule of EventBridge or from its Scheduler, whose detail is

@@ -359,6 +359,10 @@ func TestLambdaKMSFails(t *testing.T) {
 		if _, err := o.Commit(t.Context(), name); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: %v, want %s", tt.name, err, tt.want)
 		}
+		event := queued(d.bucket, inboxPrefix+"/"+repo.SubmissionKey(scripts, name))
+		if answer, err := d.invoke(t.Context(), []byte(event)); !strings.Contains(string(answer), messageID) {
+			t.Errorf("%s: the queue is told %s, %v, and will not send it again", tt.name, answer, err)
+		}
 		tt.end()
 		if diff := cmp.Diff(before, contents(t, d.public)); diff != "" {
 			t.Errorf("%s: the public store changed: %s", tt.name, diff)

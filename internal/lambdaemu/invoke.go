@@ -150,6 +150,9 @@ func (e *Emulator) do(p *process, id string, payload []byte, event bool) result 
 func (e *Emulator) start() (*process, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if e.closed {
+		return nil, errors.New("the test is over")
+	}
 	p, err := startProcess(e.f, e.log)
 	if err == nil {
 		e.live[p] = true

@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -200,23 +201,23 @@ func (e *Emulator) close() {
 	e.mu.Lock()
 	e.closed = true
 	e.freed.Broadcast()
-	e.mu.Unlock()
-	for {
-		e.Recycle()
-		e.mu.Lock()
-		if e.running == 0 {
-			e.mu.Unlock()
-			return
+	for e.running > 0 {
+		for p := range e.live {
+			p.cmd.Process.Kill()
 		}
-		e.freed.Wait() // for no longer than the function's timeout
-		e.mu.Unlock()
+		e.freed.Wait()
 	}
+	e.mu.Unlock()
+	e.Recycle()
 }
 
 // Build builds the bootstrap of a package into dir as it is shipped, for this
 // machine.
 func Build(dir, pkg string) (bin string, err error) {
 	bin = filepath.Join(dir, "bootstrap")
+	if runtime.GOOS == "windows" {
+		bin += ".exe"
+	}
 	cmd := exec.Command("go", "build", "-tags", "lambda.norpc", "-trimpath", "-ldflags", "-s -w", "-o", bin, pkg)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {

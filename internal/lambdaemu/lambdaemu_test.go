@@ -101,11 +101,11 @@ func TestFailures(t *testing.T) {
 		{"error", `{"Do": "fail"}`, "errorString", "as I was told", false},
 		{"panic", `{"Do": "panic"}`, "string", "as I was told", true},
 		{"exit", `{"Do": "exit"}`, "Runtime.ExitError", "exit status 4", true},
-		{"timeout", `{"Sleep": 20000000000}`, "Sandbox.Timedout", "Task timed out after 0.50 seconds", true},
+		{"timeout", `{"Sleep": 20000000000}`, "Sandbox.Timedout", "Task timed out after 2.00 seconds", true},
 		{"large answer", `{"Size": 6291456}`, "Function.ResponseSizeTooLarge", "exceeded", true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			e := hello(t, Function{Timeout: 500 * time.Millisecond})
+			e := hello(t, Function{Timeout: 2 * time.Second})
 			before := ask(t, e, `{}`)
 			_, failed := e.Invoke(t, tt.payload)
 			var told struct{ ErrorType, ErrorMessage string }
