@@ -112,6 +112,7 @@ func TestIgnored(t *testing.T) {
 		{"own receipt", records(s3Record("inbox", own, created)), "not a submission"},
 		{"own key", records(s3Record("inbox", scripts+"/keys/snapshot/00.json", created)), "not a submission"},
 		{"a part", records(s3Record("inbox", scripts+"/parts/00", created)), "not a submission"},
+		{"a part with the name of a submission", records(s3Record("inbox", scripts+"/parts/"+ulidA+".json", created)), "not a submission"},
 		{"quarantined", records(s3Record("inbox", scripts+"/submissions/quarantine/"+ulidA+".json", created)), "not a submission"},
 		{"no ULID", records(s3Record("inbox", submissionKey("x"), created)), "not a submission"},
 		{"no collection", records(s3Record("inbox", "../submissions/"+ulidA+".json", created)), "not a submission"},
