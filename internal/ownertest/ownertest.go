@@ -70,6 +70,14 @@ func (o *Owner) Create(ctx context.Context) error {
 	return nil
 }
 
+// Colleague is somebody else with the same keys, who has seen nothing but the
+// first root.
+func (o *Owner) Colleague() *Owner {
+	other := *o
+	other.cache = memory{"root.json": o.root}
+	return &other
+}
+
 // Root is the first root, which clients trust.
 func (o *Owner) Root() []byte { return o.root }
 
