@@ -249,6 +249,7 @@ func TestRejectInbox(t *testing.T) {
 		{"an array", "[]", "its manifest: "},
 		{"no collection", `{"parts":{}}`, "its manifest: "},
 		{"no parts", `{"collection":"` + scripts + `"}`, "its manifest: "},
+		{"empty parts", `{"collection":"` + scripts + `","parts":{}}`, "it has no parts"},
 		{"null parts", manifest("null"), "null where"},
 		{"null hash", manifest(`{"targets":null}`), "null where"},
 		{"a role twice", manifest(`{"targets":"` + hash + `","targets":"` + hash + `"}`), "duplicate object member name"},

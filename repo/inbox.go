@@ -87,6 +87,9 @@ func (b Inbox) parse(ctx context.Context, data []byte) (*Submission, error) {
 	if m.Collection != b.Collection {
 		return sub, reject("", "it is for the collection %q", m.Collection)
 	}
+	if len(m.Parts) == 0 {
+		return sub, reject("", "it has no parts")
+	}
 	if len(m.Parts) > maxParts {
 		return sub, reject("", "it has %d parts, at most %d", len(m.Parts), maxParts)
 	}
