@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"context"
 	"fmt"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -92,7 +91,7 @@ const prefix = "tuf/store 1"
 func s3Address(s testserver.S3) store {
 	query := url.Values{"region": {s.Region}, "endpoint": {s.Endpoint}, "path_style": {"true"}}
 	u := url.URL{Scheme: "s3", Host: s.Bucket, Path: "/" + prefix, RawQuery: query.Encode()}
-	return store{url: u.String(), env: []string{"AWS_ACCESS_KEY_ID=" + s.AccessKey, "AWS_SECRET_ACCESS_KEY=" + s.SecretKey}}
+	return store{url: u.String(), env: []string{"AWS_ACCESS_KEY_ID=" + s.AccessKey, "AWS_SECRET_ACCESS_KEY=" + s.SecretKey, "AWS_SESSION_TOKEN=" + s.Token}}
 }
 
 // minioAddress is a bucket that the minio driver writes to.
@@ -107,7 +106,7 @@ func throughMinIO(t *testing.T, s testserver.S3) store { return public(t, s, min
 
 // public is a bucket that everybody can read.
 func public(t *testing.T, s testserver.S3, at store) store {
-	client := s3Client(s)
+	client := s.Client()
 	publish(t, client, s.Bucket)
 	at.public = inFrontOf(t, s.Endpoint) + "/" + s.Bucket + "/" + (&url.URL{Path: prefix}).EscapedPath()
 	at.keys = func(t *testing.T) []string {
@@ -126,17 +125,6 @@ func public(t *testing.T, s testserver.S3, at store) store {
 		return keys
 	}
 	return at
-}
-
-func s3Client(s testserver.S3) *s3.Client {
-	return s3.New(s3.Options{
-		BaseEndpoint: &s.Endpoint,
-		UsePathStyle: true,
-		Region:       s.Region,
-		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
-			return aws.Credentials{AccessKeyID: s.AccessKey, SecretAccessKey: s.SecretKey}, nil
-		}),
-	})
 }
 
 // publish lets everybody read the objects of a bucket. Amazon S3 wants

@@ -32,6 +32,7 @@ type S3 struct {
 	Bucket    string
 	AccessKey string
 	SecretKey string
+	Token     string // of a session, empty for others
 	Region    string
 }
 
@@ -46,7 +47,7 @@ func VersityGW(t testing.TB) S3 {
 	}, "versitygw")
 	return start(t, func(addr string, s S3) *exec.Cmd {
 		data := t.TempDir()
-		args := []string{"--port", addr, "--region", s.Region, "--quiet", "--keep-alive", "posix"}
+		args := []string{"--port", addr, "--region", s.Region, "--quiet", "--keep-alive", "--iam-dir", t.TempDir(), "posix"}
 		if !hasXattrs(data) {
 			args = append(args, "--sidecar", t.TempDir())
 		}
@@ -157,7 +158,7 @@ var buckets atomic.Int64
 func (s S3) NewBucket(t testing.TB) S3 {
 	t.Helper()
 	s.Bucket = fmt.Sprintf("bucket-%d", buckets.Add(1))
-	if _, err := s.client().CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: &s.Bucket}); err != nil {
+	if _, err := s.Client().CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: &s.Bucket}); err != nil {
 		t.Fatalf("create %s: %v", s.Bucket, err)
 	}
 	return s
@@ -167,22 +168,27 @@ func (s S3) NewBucket(t testing.TB) S3 {
 // and neither finished nor aborted.
 func (s S3) Uploads(t testing.TB) int {
 	t.Helper()
-	out, err := s.client().ListMultipartUploads(t.Context(), &s3.ListMultipartUploadsInput{Bucket: &s.Bucket})
+	out, err := s.Client().ListMultipartUploads(t.Context(), &s3.ListMultipartUploadsInput{Bucket: &s.Bucket})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return len(out.Uploads)
 }
 
-func (s S3) client() *s3.Client {
-	return s3.New(s3.Options{
-		BaseEndpoint: &s.Endpoint,
-		UsePathStyle: true,
-		Region:       s.Region,
-		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
-			return aws.Credentials{AccessKeyID: s.AccessKey, SecretAccessKey: s.SecretKey}, nil
-		}),
-	})
+// Client returns a client of the AWS SDK, which signs nothing without an
+// AccessKey.
+func (s S3) Client() *s3.Client {
+	options := s3.Options{BaseEndpoint: &s.Endpoint, UsePathStyle: true, Region: s.Region}
+	if s.AccessKey != "" {
+		options.Credentials = aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+			return s.credentials(), nil
+		})
+	}
+	return s3.New(options)
+}
+
+func (s S3) credentials() aws.Credentials {
+	return aws.Credentials{AccessKeyID: s.AccessKey, SecretAccessKey: s.SecretKey, SessionToken: s.Token}
 }
 
 // Host returns the host:port of the endpoint.
