@@ -41,7 +41,7 @@ func run(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, s.stopServers()) }()
 	d := &demo{ctx: ctx, shell: s, store: filepath.Join(dir, "store")}
-	for _, step := range []func() error{d.publish, d.serve, d.pull, d.update, d.tamper, d.check} {
+	for _, step := range []func() error{d.serve, d.publish, d.introduce, d.pull, d.update, d.hold, d.tamper, d.check} {
 		if err := step(); err != nil {
 			return err
 		}
@@ -53,7 +53,8 @@ func run(ctx context.Context) (err error) {
 	return nil
 }
 
-// A demo is the owner of a collection, a server and two pullers.
+// A demo is the owner of a collection, a colleague who publishes too, a server
+// with an online signer, and two pullers.
 type demo struct {
 	ctx    context.Context
 	shell  *shell
@@ -67,17 +68,26 @@ func (d *demo) prove(format string, args ...any) {
 	d.proven = append(d.proven, fmt.Sprintf(format, args...))
 }
 
+// serve starts everything that is not the owner's own machine.
+func (d *demo) serve() (err error) {
+	d.shell.say("A store, a web server in front of it, and an online signer, which alone writes metadata:\n" +
+		"on this machine by one command. A bucket, a CDN and a function of AWS Lambda work the same.")
+	d.web, err = d.shell.serve("store")
+	return err
+}
+
 // publish makes the collection and publishes real files in it.
 func (d *demo) publish() error {
-	d.shell.say("The owner makes a collection in a directory: a bucket works the same, with s3:// or minio://.\n" +
+	d.shell.say("The owner makes a collection. The keys of snapshot and timestamp are the signer's.\n" +
 		"Keys get a passphrase, except in demonstrations.")
-	if err := d.shell.publisher("-d", "owner", "init", collection, "--store", fileURL(d.store), "--no-passphrase", "-q"); err != nil {
+	args := []string{"-d", "owner", "init", collection, "--store", d.web.Store, "--inbox", d.web.Inbox, "--online", d.web.Online}
+	if err := d.shell.publisher(append(args, "--no-passphrase", "-q")...); err != nil {
 		return err
 	}
 	if err := makeRelease(d.shell.dir); err != nil {
 		return err
 	}
-	d.shell.say("Files are staged and published.")
+	d.shell.say("Files are staged and published: signed here, checked and committed by the signer.")
 	for _, args := range [][]string{
 		{"-d", "owner", "add", collection, "-R", "release", "-q"},
 		{"-d", "owner", "publish", collection, "-q"},
@@ -118,13 +128,8 @@ func random(n int) []byte {
 	return data
 }
 
-// serve serves the store and introduces the pullers, who have the first root
-// and nothing else.
-func (d *demo) serve() (err error) {
-	d.shell.say("Any web server or CDN serves it. This one brings a CA for this machine.")
-	if d.web, err = d.shell.serve("store"); err != nil {
-		return err
-	}
+// introduce brings in the pullers, who have the first root and nothing else.
+func (d *demo) introduce() error {
 	d.shell.say("A puller, with a trust directory of their own, gets the root by a way they trust.")
 	if err := d.shell.publisher("-d", "puller", "trust", "add", collection, "--root", "root.json"); err != nil {
 		return err
@@ -157,16 +162,27 @@ func (d *demo) pull() error {
 	return nil
 }
 
-// update publishes another version of one file.
+// update has a colleague publish another version of one file.
 func (d *demo) update() error {
 	const name = "README.md"
+	d.shell.say("A colleague, or a CI job, gets the key of targets, the root and the addresses. No more is needed.")
+	key, err := d.targetsKey()
+	if err != nil {
+		return err
+	}
 	text := []byte("# Another README\n")
 	if err := os.WriteFile(filepath.Join(d.shell.dir, "release", name), text, 0o666); err != nil {
 		return err
 	}
-	d.shell.say("One file changes.")
-	if err := d.shell.publisher("-d", "owner", "add", collection, name, "release/"+name, "--publish", "-q"); err != nil {
-		return err
+	for _, args := range [][]string{
+		{"-d", "owner", "key", "export", "--key", key, "-o", "targets.pem", "-q"},
+		{"-d", "colleague", "key", "import", "targets.pem", "--no-passphrase", "-q"},
+		{"-d", "colleague", "trust", "add", collection, "--root", "root.json", "--store", d.web.Store, "--inbox", d.web.Inbox, "--online", d.web.Online},
+		{"-d", "colleague", "add", collection, name, "release/" + name, "--publish", "-q"},
+	} {
+		if err := d.shell.publisher(args...); err != nil {
+			return err
+		}
 	}
 	if _, err := d.pullOurs([]string{name}); err != nil {
 		return err
@@ -174,7 +190,36 @@ func (d *demo) update() error {
 	if _, err := d.pullStock([]string{name}); err != nil {
 		return err
 	}
-	d.prove("an update of one file reached both clients")
+	d.prove("an update that a colleague published reached both clients")
+	return nil
+}
+
+// targetsKey is the ID of the owner's targets key.
+func (d *demo) targetsKey() (string, error) {
+	keys, err := d.shell.keys("owner")
+	for _, k := range keys {
+		if k.Role == "targets" {
+			return k.ID, err
+		}
+	}
+	return "", errors.Join(err, errors.New("the owner has no targets key"))
+}
+
+// hold shows who holds which keys.
+func (d *demo) hold() error {
+	d.shell.say("Neither of them holds a key of snapshot or timestamp.")
+	for _, who := range []string{"owner", "colleague"} {
+		keys, err := d.shell.keys(who)
+		if err != nil {
+			return err
+		}
+		for _, k := range keys {
+			if k.Role != "targets" && (k.Role != "root" || who != "owner") {
+				return fmt.Errorf("the %s holds a %s key", who, k.Role)
+			}
+		}
+	}
+	d.prove("both were published without a snapshot or timestamp key at hand: only the online signer has those")
 	return nil
 }
 

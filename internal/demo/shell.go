@@ -70,6 +70,32 @@ func (s *shell) refuses(code int, args ...string) error {
 	return nil
 }
 
+// A heldKey is one line of key list.
+type heldKey struct {
+	ID   string `json:"keyid"`
+	Role string `json:"role"`
+}
+
+// keys is what publisher says of the keys in a trust directory.
+func (s *shell) keys(trustDir string) ([]heldKey, error) {
+	args := []string{"-d", trustDir, "key", "list", "--json"}
+	cmd := s.command(args)
+	cmd.Stdout = nil
+	fmt.Println("$ " + typed(args))
+	out, err := cmd.Output()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", typed(args), err)
+	}
+	var keys []heldKey
+	if err := json.Unmarshal(out, &keys); err != nil {
+		return nil, fmt.Errorf("%s: %w", typed(args), err)
+	}
+	for _, k := range keys {
+		fmt.Printf("# %s %s\n", k.Role, k.ID)
+	}
+	return keys, nil
+}
+
 func (s *shell) command(args []string) *exec.Cmd {
 	cmd := exec.CommandContext(s.ctx, s.bin, args...)
 	cmd.Dir, cmd.Env = s.dir, s.env
@@ -81,7 +107,7 @@ func (s *shell) command(args []string) *exec.Cmd {
 func typed(args []string) string {
 	words := []string{"publisher"}
 	for _, arg := range args {
-		if strings.ContainsAny(arg, ` '"\$`) {
+		if strings.ContainsAny(arg, ` '"\$?`) {
 			arg = "'" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
 		}
 		words = append(words, arg)
@@ -91,15 +117,19 @@ func typed(args []string) string {
 
 // A server is publisher dev at work.
 type server struct {
-	URL string `json:"url"`
-	CA  string `json:"tlscacert"`
+	URL    string `json:"url"`
+	CA     string `json:"tlscacert"`
+	Store  string `json:"store"`
+	Inbox  string `json:"inbox"`
+	Online string `json:"online"`
 
 	cmd *exec.Cmd
 }
 
-// serve serves a directory store on a free port.
+// serve serves a directory store on free ports. Servers have a trust directory of
+// their own.
 func (s *shell) serve(dir string) (*server, error) {
-	args := []string{"-d", "owner", "dev", "--dir", dir, "--listen", "127.0.0.1:0", "--json"}
+	args := []string{"-d", "server", "dev", "--dir", dir, "--listen", "127.0.0.1:0", "--json"}
 	cmd := s.command(args)
 	cmd.Stdout = nil
 	out, err := cmd.StdoutPipe()
