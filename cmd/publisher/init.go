@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"errors"
@@ -82,11 +83,6 @@ func runInit(ctx context.Context, a *app, name string, o initOptions) error {
 	if err != nil {
 		return err
 	}
-	unlock, err := c.Lock(ctx, a.waiting)
-	if err != nil {
-		return err
-	}
-	defer unlock()
 	g, err := a.genesis(name, o)
 	if err != nil {
 		return err
@@ -95,13 +91,27 @@ func runInit(ctx context.Context, a *app, name string, o initOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := a.prepare(ctx, g, place, store, o); err != nil {
+	if err := checkFlags(place, o); err != nil {
 		return err
 	}
-	root, pairs, err := a.makeRoot(ctx, g, o)
+	pairs, err := a.makePairs(g, place, o)
 	if err != nil {
 		return err
 	}
+	made := newDirs(storePath(place.Store))
+	defer func() { err = made.undo(err) }()
+	if err := a.prepare(ctx, g, place, store, o); err != nil {
+		return err
+	}
+	root, err := repo.NewRoot(ctx, g.Genesis, pairRing(pairs), a.now())
+	if err != nil {
+		return err
+	}
+	unlock, err := c.Lock(ctx, a.waiting)
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	stored, err := a.saveCollection(c, place, root, pairs)
 	if err != nil {
 		return err
@@ -110,7 +120,7 @@ func runInit(ctx context.Context, a *app, name string, o initOptions) error {
 	var done *repo.Published
 	if o.publish || place.Online != "" {
 		if done, err = a.publishLocked(ctx, c, publishOptions{}); err != nil {
-			return a.unpublished(c, place, stored, err)
+			return a.unpublished(ctx, c, store, stored, err)
 		}
 		p := newPublished(c, done)
 		made.Publication = &p
@@ -166,15 +176,27 @@ func (a *app) askKeys(ctx context.Context, g *plannedRoot, online string) error 
 }
 
 // unpublished is the error of an init that failed after everything was stored
-// here. Unless the signer may yet commit what it was left, the collection does
-// not exist, and neither must its keys. Otherwise they must stay: they might be
-// the only ones there are to a published root.
-func (a *app) unpublished(c *trust.Collection, place trust.Settings, stored []string, err error) error {
+// here. Unless the signer has committed it, or yet may, the collection does not
+// exist, and neither must its keys. Otherwise they must stay: they might be the
+// only ones there are to a published root.
+func (a *app) unpublished(ctx context.Context, c *trust.Collection, store storage.Store, stored []string, err error) error {
+	kept := hinted(fmt.Errorf("%s is initialized, but not published: %w", c.Name(), err), "publisher publish %s", c.Name())
+	s, settingsErr := c.Settings()
 	_, pending := c.Pending()
-	if place.Online != "" && errors.Is(pending, fs.ErrNotExist) {
-		return errors.Join(err, c.Delete(), a.removeKeys(stored))
+	if settingsErr != nil || s.Online == "" || !errors.Is(pending, fs.ErrNotExist) {
+		return kept
 	}
-	return hinted(fmt.Errorf("%s is initialized, but not published: %w", c.Name(), err), "publisher publish %s", c.Name())
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	ours, cacheErr := c.Cache().Get(repo.SlotName(tuf.RoleRoot, 1))
+	there, _, readErr := storage.Read(ctx, store, repo.SlotKey(c.Name(), tuf.RoleRoot, 1), repo.MaxRoot)
+	switch {
+	case cacheErr != nil || readErr != nil && !errors.Is(readErr, fs.ErrNotExist) || bytes.Equal(there, ours):
+		return kept
+	case readErr == nil:
+		err = a.checkNew(ctx, store, c.Name()) // somebody else was faster
+	}
+	return errors.Join(err, c.Delete(), a.removeKeys(stored))
 }
 
 func (a *app) removeKeys(ids []string) error {

@@ -32,7 +32,10 @@ signer, and the receipts of those that it answered last. The state of one is
   stale      another publish was faster: publish again
   burned     its number was taken by an unfinished publish: publish again
   rejected   it cannot be published, for the reason told
-  published  a first publication of what is there already`,
+  published  a first publication of what is there already
+
+The time is that at which it was left, or, of one that is no longer in the inbox,
+at which it was answered.`,
 		Example: "  publisher submissions example.com/scripts\n  publisher submissions example.com/scripts --last 100 --json",
 		GroupID: groupPublish,
 		Args:    exactly(1),
