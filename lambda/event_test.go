@@ -122,6 +122,7 @@ func TestIgnored(t *testing.T) {
 		{"record of nulls", records(`{"eventSource":"aws:s3","eventName":"ObjectCreated:Put","s3":null}`), "malformed"},
 		{"record without s3", records(`{"eventSource":"aws:s3","eventName":"ObjectCreated:Put"}`), "another bucket"},
 		{"bad encoding", records(strings.Replace(s3Record("inbox", "KEY", created), "KEY", "%zz", 1)), "malformed"},
+		{"bridged without an object", `{"source":"aws.s3","detail-type":"Object Created","detail":{"bucket":{"name":"inbox"}}}`, "malformed"},
 		{"bridged without detail", `{"source":"aws.s3","detail-type":"Object Created"}`, "malformed"},
 		{"not JSON in sqs", records(queued("1", "hello", 1)), "a message of an unknown kind"},
 		{"a request in sqs", records(queued("1", commitEvent(ulidA), 1)), "a message of an unknown kind"},

@@ -224,6 +224,7 @@ func TestRejectGenesis(t *testing.T) {
 		configure  func(*lambda.Signer)
 	}{
 		{"nobody's", "no collections are created here", func(s *lambda.Signer) { s.Create = nil }},
+		{"nobody's, by an empty list", "no collections are created here", func(s *lambda.Signer) { s.Create = lambda.CreateBelow() }},
 		{"a name outside the policy", "only those below example.org are created here", func(s *lambda.Signer) { s.Create = lambda.CreateBelow("example.org") }},
 		{"another root hash", "the one that is configured", func(s *lambda.Signer) {
 			s.Genesis = func(string) (string, bool) { return forge.Sum("another"), true }

@@ -249,6 +249,7 @@ func Versions() []Row {
 		{"Notary: expired delegation beside good roles", set("ci", "2026-11-22T11:00:00Z", "expires"), "targets/ci: it expired"},
 		{"expires too late", set("targets", "2027-11-23T12:00:00Z", "expires"), "more than 8760h"},
 		{"root expires too late", set("root", "2028-11-23T12:00:00Z", "expires"), "more than 17520h"},
+		{"a grace without end", set("root", "2026-11-24T12:00:00Z", "x-publisher", "grace_until"), "its grace lasts until 2026-11-24T12:00:00Z"},
 		{"delegation expires too late", set("ci", "9999-01-01T00:00:00Z", "expires"), "more than 8760h"},
 	}
 }
@@ -313,6 +314,10 @@ func Tree() []Row {
 		{"a delegation taken away while its role is submitted", func(f *Forge) {
 			delete(f.Files["targets"], "delegations")
 		}, "no role delegates to it"},
+		{"a role below a delegation that is taken away", func(f *Forge) {
+			delete(f.Files["targets"], "delegations")
+			delete(f.Files, "ci")
+		}, "targets/ci/deep: no role delegates to it"},
 		{"a role delegated to twice in one file", func(f *Forge) {
 			f.Delegate("targets", "x", "x/*")
 			f.Delegate("targets", "x", "x/*")
