@@ -69,7 +69,7 @@ func parseKey(data []byte, collection, role, keyID string) (*Key, error) {
 // signer does not hold it.
 func (s *Signer) readKey(ctx context.Context, collection, role, keyID string) (*Key, error) {
 	name := repo.OnlineKeyKey(collection, role, keyID)
-	if !storage.ValidKey(name) || strings.Contains(keyID, "/") {
+	if !storage.ValidKey(name) {
 		return nil, fmt.Errorf("key %.80q: %w", keyID, fs.ErrNotExist)
 	}
 	data, _, err := storage.Read(ctx, s.private, name, maxKey)
