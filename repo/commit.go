@@ -16,7 +16,10 @@ import (
 
 const (
 	// maxRaces is how often a commit starts again after others came first.
-	maxRaces = 1000
+	maxRaces = 100
+
+	// maxTries is how often a write is tried that meets a conflict with nothing.
+	maxTries = 3
 
 	// freshFor is how long a view is committed upon without another look.
 	// During a rotation, signatures count on nobody writing from an older one.
@@ -52,14 +55,18 @@ type Committer struct {
 // *StaleError or *BurnedError if it must be made anew. After another error the
 // submission may have been published; to commit it again does no harm.
 func (c *Committer) Commit(ctx context.Context, base *View, sub *Submission) (*Receipt, error) {
-	for range maxRaces {
+	var taken int64 // the last snapshot number known to be taken
+	for lost := range maxRaces {
+		if err := giveWay(ctx, lost); err != nil {
+			return nil, err
+		}
 		var err error
 		if base == nil {
 			if base, err = c.loader().Load(ctx); err != nil {
 				return nil, err
 			}
 		}
-		receipt, err := c.commitOnto(ctx, base, sub)
+		receipt, err := c.commitOnto(ctx, base, sub, &taken)
 		if !errors.Is(err, errRace) {
 			return receipt, err
 		}
@@ -76,7 +83,8 @@ func (c *Committer) loader() *Loader {
 	}
 }
 
-func (c *Committer) commitOnto(ctx context.Context, base *View, sub *Submission) (*Receipt, error) {
+// commitOnto commits a submission on top of base, or fails with errRace.
+func (c *Committer) commitOnto(ctx context.Context, base *View, sub *Submission, taken *int64) (*Receipt, error) {
 	if done, err := base.has(ctx, sub); done || err != nil {
 		return c.receipt(sub, base.Snapshot, base.Timestamp), err
 	}
@@ -87,9 +95,12 @@ func (c *Committer) commitOnto(ctx context.Context, base *View, sub *Submission)
 	if err := c.stillCurrent(ctx, base); err != nil {
 		return nil, err
 	}
-	next, err := c.sign(ctx, p, 0)
+	next, err := c.sign(ctx, p, *taken)
 	if err != nil {
 		return nil, err
+	}
+	if n := len(next.timestamp.Bytes()); n > MaxTimestamp {
+		return nil, reject(tuf.RoleTimestamp, "%d bytes, at most %d are read by clients", n, MaxTimestamp)
 	}
 	if err := checkStock(p, next); err != nil {
 		return nil, err
@@ -99,7 +110,7 @@ func (c *Committer) commitOnto(ctx context.Context, base *View, sub *Submission)
 	if err := c.writeSlots(ctx, p); err != nil {
 		return nil, err
 	}
-	if next, err = c.writeSnapshot(ctx, p, next); err != nil {
+	if next, err = c.writeSnapshot(ctx, p, next, taken); err != nil {
 		return nil, err
 	}
 	if err := c.swap(ctx, base, next.timestamp); err != nil {
@@ -238,12 +249,11 @@ func (c *Committer) writeSlots(ctx context.Context, p *proposal) error {
 			return err
 		}
 	}
-	for _, role := range slices.Backward(p.order) {
-		f := p.targets[role]
-		if f == nil {
+	for _, n := range slices.Backward(p.tree) {
+		if p.targets[n.role] == nil {
 			continue
 		}
-		if err := c.writeSlot(ctx, role, f.Head().Version, f.Bytes()); err != nil {
+		if err := c.writeSlot(ctx, n.role, n.file.Head().Version, n.file.Bytes()); err != nil {
 			return err
 		}
 	}
@@ -266,7 +276,7 @@ func (c *Committer) writeRoot(ctx context.Context, p *proposal) error {
 
 // writeSnapshot writes the snapshot's slot, under the next number if another
 // commit, finished or not, has left something in this one.
-func (c *Committer) writeSnapshot(ctx context.Context, p *proposal, next ready) (ready, error) {
+func (c *Committer) writeSnapshot(ctx context.Context, p *proposal, next ready, taken *int64) (ready, error) {
 	for range maxJump {
 		if !next.fresh {
 			return next, nil
@@ -277,6 +287,7 @@ func (c *Committer) writeSnapshot(ctx context.Context, p *proposal, next ready) 
 		if !errors.As(err, &burned) {
 			return next, err
 		}
+		*taken = version
 		if next, err = c.sign(ctx, p, version); err != nil {
 			return next, err
 		}
@@ -285,24 +296,30 @@ func (c *Committer) writeSnapshot(ctx context.Context, p *proposal, next ready) 
 }
 
 // writeSlot writes an object that is written once. A slot that has these very
-// bytes is written; one that has others is burned.
+// bytes is written; one that has others is burned. A conflict with nothing there
+// says nothing, and is tried again.
 func (c *Committer) writeSlot(ctx context.Context, role string, version int64, data []byte) error {
 	key := SlotKey(c.Collection, role, version)
-	_, err := c.Store.Put(ctx, key, bytes.NewReader(data), storage.Absent)
-	if err == nil {
-		return nil
-	}
-	// Perhaps it was written and the answer was lost.
-	old, _, readErr := storage.Read(ctx, c.Store, key, maxMetadata)
-	switch {
-	case readErr != nil && !errors.Is(readErr, fs.ErrNotExist) && errors.Is(err, storage.ErrConflict):
-		return fmt.Errorf("write %s: %w", key, readErr)
-	case readErr != nil:
+	for tries := 1; ; tries++ {
+		_, err := c.Store.Put(ctx, key, bytes.NewReader(data), storage.Absent)
+		if err == nil {
+			return nil
+		}
+		// Perhaps it was written and the answer was lost.
+		old, _, readErr := storage.Read(ctx, c.Store, key, maxMetadata)
+		conflict, gone := errors.Is(err, storage.ErrConflict), errors.Is(readErr, fs.ErrNotExist)
+		switch {
+		case readErr == nil && bytes.Equal(old, data):
+			return c.checkAge(ctx, role, version)
+		case readErr == nil:
+			return &BurnedError{Role: role, Version: version}
+		case conflict && gone && tries < maxTries:
+			continue
+		case conflict && !gone:
+			err = readErr
+		}
 		return fmt.Errorf("write %s: %w", key, err)
-	case !bytes.Equal(old, data):
-		return &BurnedError{Role: role, Version: version}
 	}
-	return c.checkAge(ctx, role, version)
 }
 
 // checkAge refuses to build on a slot that garbage collection may be about to
@@ -363,10 +380,10 @@ func (c *Committer) remember(p *proposal, next ready) error {
 			return err
 		}
 	}
-	if err := v.keep("snapshot.json", next.snapshot.Bytes()); err != nil {
+	if err := v.keepSnapshot(next.snapshot); err != nil {
 		return err
 	}
-	return v.keep("timestamp.json", next.timestamp.Bytes())
+	return v.keepTimestamp(next.timestamp)
 }
 
 func (c *Committer) receipt(sub *Submission, snapshot *tuf.File[tuf.Snapshot], timestamp *tuf.File[tuf.Timestamp]) *Receipt {

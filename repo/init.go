@@ -39,7 +39,13 @@ func NewRoot(ctx context.Context, g Genesis, ring Keyring, now time.Time) (*tuf.
 	if err := checkRoot(f); err != nil {
 		return nil, &Rejection{Role: tuf.RoleRoot, Reason: err}
 	}
-	return f, sign(ctx, ring, tuf.RoleRoot, root.Roles[tuf.RoleRoot], root.Keys, f)
+	if err := sign(ctx, ring, tuf.RoleRoot, root.Roles[tuf.RoleRoot], root.Keys, f); err != nil {
+		return nil, err
+	}
+	if n := len(f.Bytes()); n > MaxRoot {
+		return nil, reject(tuf.RoleRoot, "%d bytes, at most %d are read by clients", n, MaxRoot)
+	}
+	return f, nil
 }
 
 // role lists the keys of a role and adds them to keys.

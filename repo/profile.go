@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"publisher/repo/tuf"
 )
@@ -30,6 +31,9 @@ func checkForm[T tuf.Content](f *tuf.File[T], collection string) error {
 	if !bytes.Equal(again.Payload(), f.Payload()) {
 		return errors.New("its form is not the one every client reads: null or empty fields, or expires not in whole seconds UTC")
 	}
+	if f.SortsOtherwise() {
+		return errors.New("some names have another order for clients in JavaScript, which could not verify it: characters beyond U+FFFF beside some from U+E000 on")
+	}
 	return nil
 }
 
@@ -53,7 +57,39 @@ func checkRoot(f *tuf.File[tuf.Root]) error {
 			return fmt.Errorf("role %s: %w", role, err)
 		}
 	}
+	if err := checkLifetimes(root); err != nil {
+		return err
+	}
+	if err := checkTimestampSize(root); err != nil {
+		return err
+	}
 	return checkSeparation(root)
+}
+
+// maxLifetime is the longest lifetime that a root may ask for.
+const maxLifetime = 50 * 365 * 24 * time.Hour
+
+func checkLifetimes(root *tuf.Root) error {
+	for role, seconds := range root.Publisher.Lifetimes {
+		if seconds < 1 || seconds > int64(maxLifetime/time.Second) {
+			return fmt.Errorf("the lifetime of %s is %d seconds", role, seconds)
+		}
+	}
+	return nil
+}
+
+// checkTimestampSize refuses a threshold whose signatures could not fit a
+// timestamp that clients read.
+func checkTimestampSize(root *tuf.Root) error {
+	const perSignature, content = 100, 2000 // bytes, generously
+	role, size := root.Roles[tuf.RoleTimestamp], int64(content)
+	for _, id := range role.KeyIDs[:role.Threshold] {
+		size += perSignature + int64(len(root.Keys[id].Value.Public))*2
+	}
+	if size > MaxTimestamp {
+		return fmt.Errorf("role timestamp: %d signatures do not fit the %d bytes that clients read", role.Threshold, MaxTimestamp)
+	}
+	return nil
 }
 
 // checkSeparation: a key that a schedule uses must not sign what people decide.
@@ -70,26 +106,25 @@ func checkSeparation(root *tuf.Root) error {
 	return nil
 }
 
-// checkKeys checks a table of keys: each is one that every client reads, stands
-// under its own ID, and stands there once.
+// checkKeys checks a table of keys: each is one that every client reads,
+// described as they describe it, and stands under its own ID. So no key stands
+// there twice.
 func checkKeys(keys map[string]tuf.Key) error {
-	seen := map[string]string{}
 	for id, key := range keys {
+		if got := key.ID(); got != id {
+			return fmt.Errorf("key %s: its ID is %s", short(id), short(got))
+		}
 		pub, err := key.Public()
 		if err != nil {
 			return fmt.Errorf("key %s: %w", short(id), err)
-		}
-		if key.ID() != id {
-			return fmt.Errorf("key %s: its ID is %s", short(id), short(key.ID()))
 		}
 		plain, err := tuf.NewKey(pub)
 		if err != nil {
 			return fmt.Errorf("key %s: %w", short(id), err)
 		}
-		if other, ok := seen[plain.ID()]; ok {
-			return fmt.Errorf("keys %s and %s are one key", short(id), short(other))
+		if plain.ID() != id {
+			return fmt.Errorf("key %s: it is described otherwise than as %s, and clients may take it for two keys", short(id), short(plain.ID()))
 		}
-		seen[plain.ID()] = id
 	}
 	return nil
 }

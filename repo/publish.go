@@ -55,7 +55,10 @@ type Published struct {
 // *ThresholdError for missing keys, *VerifyError for a collection that cannot
 // be trusted, and those of Commit.
 func (p *Publisher) Publish(ctx context.Context, changes []Change) (*Published, error) {
-	for range maxRaces {
+	for lost := range maxRaces {
+		if err := giveWay(ctx, lost); err != nil {
+			return nil, err
+		}
 		plan, err := p.Plan(ctx, changes)
 		if err != nil || plan.Empty() {
 			return &Published{Plan: plan}, err

@@ -56,7 +56,10 @@ type CosignFunc func(ctx context.Context, root, snapshot []byte) (cosigned, time
 // run it again completes it; where the root names these keys already the receipt
 // is nil.
 func (p *Publisher) HandOver(ctx context.Context, keys map[string]tuf.Key, grace time.Duration) (*Receipt, error) {
-	for range maxRaces {
+	for lost := range maxRaces {
+		if err := giveWay(ctx, lost); err != nil {
+			return nil, err
+		}
 		base, err := p.loader().Load(ctx)
 		if err != nil {
 			return nil, err

@@ -42,7 +42,7 @@ func lifetime(root *tuf.Root, role string) time.Duration {
 	if !ok {
 		seconds, ok = root.Publisher.Lifetimes[tuf.RoleTargets], !isTopLevel(role)
 	}
-	if !ok || seconds <= 0 {
+	if !ok || seconds < 1 || seconds > int64(maxLifetime/time.Second) {
 		if !isTopLevel(role) {
 			role = tuf.RoleTargets
 		}

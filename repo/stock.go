@@ -5,8 +5,6 @@ import (
 	"time"
 
 	"github.com/theupdateframework/go-tuf/v2/metadata/trustedmetadata"
-
-	"publisher/repo/tuf"
 )
 
 // A stockView is a set of files as a stock client gets them: what a second
@@ -79,16 +77,10 @@ func checkStock(p *proposal, next ready) error {
 
 func (p *proposal) stockRoles() []stockRole {
 	var roles []stockRole
-	for _, role := range p.order {
-		f := p.targets[role]
-		if f == nil {
-			f = p.base.Targets[role]
+	for _, n := range p.tree {
+		if n.file != nil {
+			roles = append(roles, stockRole{n.role, n.parent, n.file.Bytes()})
 		}
-		_, parent := p.delegator(role)
-		if role == tuf.RoleTargets {
-			parent = tuf.RoleRoot
-		}
-		roles = append(roles, stockRole{role, parent, f.Bytes()})
 	}
 	return roles
 }

@@ -31,9 +31,18 @@ type proposal struct {
 	base    *View
 	root    *tuf.File[tuf.Root]               // nil if it stays
 	targets map[string]*tuf.File[tuf.Targets] // those that change
-	order   []string                          // roles below root, parents first, if any changes
+	tree    []node                            // targets and what it delegates to, parents first, if any changes
 	now     time.Time
 	renew   bool
+}
+
+// A node is a role in the tree of delegations as it will be.
+type node struct {
+	role    string
+	parent  string                 // the role that delegates to it
+	file    *tuf.File[tuf.Targets] // nil if it was never published
+	chain   []*tuf.DelegatedRole   // the delegations from targets to here
+	touched bool                   // it, or a role above it, is submitted
 }
 
 // verifySubmission proves that a submission may be published. Nothing is
@@ -197,59 +206,70 @@ func (p *proposal) checkRoles(ctx context.Context) error {
 	if p.root == nil && len(p.targets) == 0 {
 		return nil
 	}
-	top, err := p.file(ctx, tuf.RoleTargets)
-	if err != nil {
-		return err
-	}
-	root := p.newest()
-	if err := p.checkSigned(top, tuf.RoleTargets, root.Signed.Roles[tuf.RoleTargets], root.Signed.Keys); err != nil {
-		return err
-	}
-	p.order = []string{tuf.RoleTargets}
-	if err := p.checkBelow(ctx, top, 0); err != nil {
+	top := node{role: tuf.RoleTargets, parent: tuf.RoleRoot}
+	root := &p.newest().Signed
+	if err := p.checkNode(ctx, top, root.Roles[tuf.RoleTargets], root.Keys); err != nil {
 		return err
 	}
 	for role := range p.targets {
-		if !slices.Contains(p.order, role) {
+		if !p.inTree(role) {
 			return reject(role, "no role delegates to it")
 		}
 	}
 	return nil
 }
 
-// file is the role's file in the finished set, nil if it has none.
-func (p *proposal) file(ctx context.Context, role string) (*tuf.File[tuf.Targets], error) {
-	if f := p.targets[role]; f != nil {
-		return f, nil
-	}
-	return p.base.current(ctx, role)
+func (p *proposal) inTree(role string) bool {
+	return slices.ContainsFunc(p.tree, func(n node) bool { return n.role == role })
 }
 
-func (p *proposal) checkBelow(ctx context.Context, parent *tuf.File[tuf.Targets], depth int) error {
-	for d := range delegationsOf(&parent.Signed) {
-		switch {
-		case slices.Contains(p.order, d.Name):
-			return reject(d.Name, "it is delegated to twice, or by a role below it")
-		case depth+1 > maxDepth:
-			return reject(d.Name, "it lies more than %d delegations deep", maxDepth)
-		}
-		f, err := p.file(ctx, d.Name)
-		if err != nil {
-			return err
-		}
-		if f == nil {
-			continue // delegated, but nothing published yet
-		}
-		p.order = append(p.order, d.Name)
+// checkNode checks a role and what lies below it.
+func (p *proposal) checkNode(ctx context.Context, n node, signers tuf.Role, keys map[string]tuf.Key) error {
+	switch {
+	case p.inTree(n.role):
+		return reject(n.role, "it is delegated to twice, or by a role below it")
+	case len(n.chain) > maxDepth:
+		return reject(n.role, "it lies more than %d delegations deep", maxDepth)
+	}
+	var err error
+	if n.file, err = p.file(ctx, n.role); err != nil {
+		return err
+	}
+	n.touched = n.touched || p.targets[n.role] != nil
+	p.tree = append(p.tree, n)
+	if n.file == nil {
+		return nil // delegated, but nothing published yet
+	}
+	if err := p.checkSigned(n.file, n.role, signers, keys); err != nil {
+		return err
+	}
+	for d := range delegationsOf(&n.file.Signed) {
+		child := node{role: d.Name, parent: n.role, chain: append(slices.Clip(n.chain), d), touched: n.touched}
 		role := tuf.Role{KeyIDs: d.KeyIDs, Threshold: d.Threshold}
-		if err := p.checkSigned(f, d.Name, role, parent.Signed.Delegations.Keys); err != nil {
-			return err
-		}
-		if err := p.checkBelow(ctx, f, depth+1); err != nil {
+		if err := p.checkNode(ctx, child, role, n.file.Signed.Delegations.Keys); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// file is the role's file in the finished set, nil if it has none. One that the
+// snapshot still lists, though nothing delegated to the role any more, is what
+// clients get again as soon as something does: it comes as it lies there, to be
+// verified by the new delegator's keys.
+func (p *proposal) file(ctx context.Context, role string) (*tuf.File[tuf.Targets], error) {
+	if f := p.targets[role]; f != nil {
+		return f, nil
+	}
+	f, err := p.base.current(ctx, role)
+	if err != nil || f != nil || !p.base.Published() {
+		return f, err
+	}
+	meta, listed := p.base.Snapshot.Signed.Meta[role+".json"]
+	if !listed {
+		return nil, nil
+	}
+	return loadListed(ctx, p.base, role, meta, maxTargets, func(*tuf.File[tuf.Targets]) error { return nil })
 }
 
 func (p *proposal) checkSigned(f *tuf.File[tuf.Targets], name string, role tuf.Role, keys map[string]tuf.Key) error {
@@ -263,50 +283,21 @@ func (p *proposal) checkSigned(f *tuf.File[tuf.Targets], name string, role tuf.R
 	return nil
 }
 
-// checkPaths checks that each submitted role lists only targets inside its own
-// chain of delegations: one client refuses the whole repository otherwise.
+// checkPaths checks that each role that is submitted, or lies below one, lists
+// only targets inside its own chain of delegations: one client refuses the whole
+// repository otherwise.
 func (p *proposal) checkPaths() error {
-	for role, f := range p.targets {
-		chain, err := p.chain(role)
-		if err != nil {
-			return err
+	for _, n := range p.tree {
+		if !n.touched || n.file == nil {
+			continue
 		}
-		for name := range f.Signed.Targets {
-			if i := slices.IndexFunc(chain, func(d *tuf.DelegatedRole) bool { return !Delegates(d, name) }); i >= 0 {
-				return reject(role, "target %q lies outside the paths of %s", name, RoleToNotary(chain[i].Name))
+		for name := range n.file.Signed.Targets {
+			if i := slices.IndexFunc(n.chain, func(d *tuf.DelegatedRole) bool { return !Delegates(d, name) }); i >= 0 {
+				return reject(n.role, "target %q lies outside the paths of %s", name, RoleToNotary(n.chain[i].Name))
 			}
 		}
 	}
 	return nil
-}
-
-// chain is the delegations from targets down to role; checkRoles has loaded
-// them all.
-func (p *proposal) chain(role string) ([]*tuf.DelegatedRole, error) {
-	var chain []*tuf.DelegatedRole
-	for role != tuf.RoleTargets {
-		d, parent := p.delegator(role)
-		if d == nil {
-			return nil, reject(role, "no role delegates to it")
-		}
-		chain, role = append(chain, d), parent
-	}
-	return chain, nil
-}
-
-// delegator finds who delegates to a role.
-func (p *proposal) delegator(role string) (*tuf.DelegatedRole, string) {
-	for _, set := range []map[string]*tuf.File[tuf.Targets]{p.targets, p.base.Targets} {
-		for parent, f := range set {
-			if newer := p.targets[parent]; newer != nil && newer != f {
-				continue
-			}
-			if d := delegation(f, role); d != nil {
-				return d, parent
-			}
-		}
-	}
-	return nil, ""
 }
 
 // checkObjects checks that every target that is new in its role lies in the
@@ -375,6 +366,10 @@ func (p *proposal) checkExpiries() error {
 		if err := p.checkExpiry(role, f.Head()); err != nil {
 			return err
 		}
+	}
+	// A refresh may go on: whoever makes a new root finds the rest in order.
+	if root := p.newest().Head(); len(p.targets) > 0 && !p.now.Before(root.Expires) {
+		return reject(tuf.RoleRoot, "it expired at %s: clients take nothing until there is a new one", root.Expires.Format(time.RFC3339))
 	}
 	return nil
 }

@@ -113,7 +113,7 @@ func Keys() []Row {
 			payload := must(tuf.Canonical([]byte(Encode(f.T, twin))))
 			digest := sha256.Sum256(payload)
 			keys[hex.EncodeToString(digest[:])] = twin
-		}, "are one key"},
+		}, "described otherwise"},
 		{"Notary: unknown key type", func(f *Forge) {
 			f.list(f.At("root", "keys"), tuf.Key{Type: "dilithium", Scheme: "dilithium"})
 		}, `unknown key type "dilithium"`},

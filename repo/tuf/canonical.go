@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
+	"unicode/utf16"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -14,6 +15,14 @@ import (
 // JSON, which has no numbers but integers; data has passed the strict gate or
 // comes from this package, so that no others occur.
 func Canonical(data []byte) ([]byte, error) {
+	c, err := canonicalize(data)
+	if err != nil {
+		return nil, err
+	}
+	return c.out, nil
+}
+
+func canonicalize(data []byte) (*canonicalizer, error) {
 	c := &canonicalizer{
 		dec: jsontext.NewDecoder(bytes.NewBuffer(data), checked),
 		out: make([]byte, 0, len(data)),
@@ -21,7 +30,7 @@ func Canonical(data []byte) ([]byte, error) {
 	if err := c.value(); err != nil {
 		return nil, fmt.Errorf("canonical form: %w", err)
 	}
-	return c.out, nil
+	return c, nil
 }
 
 // checked spares readers behind the gate another look for duplicate names,
@@ -33,6 +42,7 @@ type canonicalizer struct {
 	out     []byte
 	members []span // of all objects that are open, the innermost last
 	scratch []byte // for reorder
+	foreign bool   // some object's names have another order in JavaScript
 }
 
 func (c *canonicalizer) value() error {
@@ -97,7 +107,9 @@ func (c *canonicalizer) object() error {
 		}
 		c.members = append(c.members, m)
 	}
-	if members := c.members[first:]; !slices.IsSortedFunc(members, c.compare) {
+	members := c.members[first:]
+	c.foreign = c.foreign || c.sortsOtherwise(members)
+	if !slices.IsSortedFunc(members, c.compare) {
 		c.reorder(members)
 	}
 	c.members = c.members[:first]
@@ -122,6 +134,25 @@ func (c *canonicalizer) member() (m span, err error) {
 
 func (c *canonicalizer) compare(a, b span) int {
 	return bytes.Compare(unescaped(c.out[a.start:a.colon]), unescaped(c.out[b.start:b.colon]))
+}
+
+// sortsOtherwise reports whether JavaScript would sort these names in another
+// order: by UTF-16, where a character beyond U+FFFF comes before U+E000.
+func (c *canonicalizer) sortsOtherwise(members []span) bool {
+	beyond := func(m span) bool {
+		return slices.ContainsFunc(c.out[m.start:m.colon], func(b byte) bool { return b >= 0xf0 })
+	}
+	if !slices.ContainsFunc(members, beyond) {
+		return false
+	}
+	sorted := slices.SortedFunc(slices.Values(members), c.compare)
+	return !slices.IsSortedFunc(sorted, func(a, b span) int {
+		return slices.Compare(c.utf16(a), c.utf16(b))
+	})
+}
+
+func (c *canonicalizer) utf16(m span) []uint16 {
+	return utf16.Encode([]rune(string(unescaped(c.out[m.start:m.colon]))))
 }
 
 func (c *canonicalizer) reorder(members []span) {

@@ -27,6 +27,7 @@ type File[T Content] struct {
 	bytes   []byte         // the file as it is stored
 	text    jsontext.Value // Signed as it stands in bytes
 	payload []byte         // the canonical form of Signed, which the signatures are over
+	foreign bool           // see SortsOtherwise
 	unknown jsontext.Value // what stands beside signed and signatures
 }
 
@@ -63,12 +64,12 @@ func Parse[T Content](data []byte, max int64) (*File[T], error) {
 	if id, ok := signedTwice(e.Signatures); ok {
 		return nil, fmt.Errorf("two signatures of key %q", id)
 	}
-	payload, err := Canonical(e.Signed)
+	c, err := canonicalize(e.Signed)
 	if err != nil {
 		return nil, err
 	}
 	f.Signatures, f.unknown = e.Signatures, e.Unknown
-	f.bytes, f.text, f.payload = data, e.Signed, payload
+	f.bytes, f.text, f.payload, f.foreign = data, e.Signed, c.out, c.foreign
 	return &f, nil
 }
 
@@ -96,9 +97,11 @@ func New[T Content](signed T) (*File[T], error) {
 	if f.text, err = json.Marshal(&f.Signed, json.Deterministic(true)); err != nil {
 		return nil, fmt.Errorf("encode %s: %w", head.Type, err)
 	}
-	if f.payload, err = Canonical(f.text); err != nil {
+	c, err := canonicalize(f.text)
+	if err != nil {
 		return nil, err
 	}
+	f.payload, f.foreign = c.out, c.foreign
 	return f, f.encode()
 }
 
@@ -119,6 +122,11 @@ func kind[T Content](signed *T) (string, *strict.Shape) {
 		return RoleTargets, strict.Targets
 	}
 }
+
+// SortsOtherwise reports whether clients in JavaScript put the names of some
+// object into another order, and so cannot verify the signatures: they sort by
+// UTF-16, where a character beyond U+FFFF comes before U+E000.
+func (f *File[T]) SortsOtherwise() bool { return f.foreign }
 
 // Payload is the bytes that signatures are over. It must not be changed.
 func (f *File[T]) Payload() []byte { return f.payload }

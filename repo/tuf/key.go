@@ -29,8 +29,12 @@ const (
 	SchemeRSA     = "rsassa-pss-sha256"
 )
 
-// MinRSABits is the smallest RSA modulus that is taken.
-const MinRSABits = 2048
+// The smallest and the largest RSA modulus that is taken, in bits. Larger ones
+// only cost those who verify.
+const (
+	MinRSABits = 2048
+	MaxRSABits = 8192
+)
 
 // Key is a public key as metadata carries it; TUF specification, section 4.2.
 type Key struct {
@@ -58,8 +62,8 @@ func NewKey(pub crypto.PublicKey) (Key, error) {
 		}
 		return pemKey(TypeECDSA, SchemeECDSA, pub)
 	case *rsa.PublicKey:
-		if pub.N.BitLen() < MinRSABits {
-			return Key{}, fmt.Errorf("RSA key of %d bits: at least %d are needed", pub.N.BitLen(), MinRSABits)
+		if bits := pub.N.BitLen(); bits < MinRSABits || bits > MaxRSABits {
+			return Key{}, fmt.Errorf("RSA key of %d bits: at least %d are needed, at most %d are taken", bits, MinRSABits, MaxRSABits)
 		}
 		return pemKey(TypeRSA, SchemeRSA, pub)
 	}
@@ -107,7 +111,7 @@ func (k Key) Public() (crypto.PublicKey, error) {
 	case TypeRSA:
 		return k.parse(func(pub any) bool {
 			key, ok := pub.(*rsa.PublicKey)
-			return ok && k.Scheme == SchemeRSA && key.N.BitLen() >= MinRSABits
+			return ok && k.Scheme == SchemeRSA && key.N.BitLen() >= MinRSABits && key.N.BitLen() <= MaxRSABits
 		})
 	}
 	return nil, fmt.Errorf("unknown key type %q", k.Type)
