@@ -1,6 +1,7 @@
 package lambda
 
 import (
+	"bytes"
 	"container/list"
 	"io/fs"
 	"strings"
@@ -104,6 +105,17 @@ func (o *cache) Put(name string, data []byte) error {
 		o.put(name, data)
 	}
 	return nil
+}
+
+// Replace implements repo.Cache.
+func (o *cache) Replace(name string, old, data []byte) (bool, error) {
+	o.all.mu.Lock()
+	defer o.all.mu.Unlock()
+	if !bytes.Equal(o.files[name], old) {
+		return false, nil
+	}
+	o.put(name, data)
+	return true, nil
 }
 
 func (o *cache) put(name string, data []byte) {

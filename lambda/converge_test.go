@@ -443,3 +443,10 @@ func (m memory) Put(name string, data []byte) error {
 	m[name] = data
 	return nil
 }
+
+func (m memory) Replace(name string, old, data []byte) (bool, error) {
+	if !bytes.Equal(m[name], old) {
+		return false, nil
+	}
+	return true, m.Put(name, data)
+}

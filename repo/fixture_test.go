@@ -241,3 +241,13 @@ func (m memoryCache) Put(name string, data []byte) error {
 	m[name] = data
 	return nil
 }
+
+func (m memoryCache) Replace(name string, old, data []byte) (bool, error) {
+	cacheLock.Lock()
+	defer cacheLock.Unlock()
+	if !bytes.Equal(m[name], old) {
+		return false, nil
+	}
+	m[name] = data
+	return true, nil
+}

@@ -30,9 +30,14 @@ const (
 // one, where trust starts), timestamp.json, snapshot.json, one file for each
 // targets role, and every <n>.root.json seen. Get returns an error wrapping
 // fs.ErrNotExist for what it does not have. What it returns is verified again.
+//
+// Replace is Put on condition that the file is still old, empty for none; it
+// reports whether it was. Several processes may share a cache, and one that
+// read the store earlier must not take back what another has seen since.
 type Cache interface {
 	Get(name string) ([]byte, error)
 	Put(name string, data []byte) error
+	Replace(name string, old, data []byte) (bool, error)
 }
 
 // A Loader reads a collection from a store or a mirror.
@@ -191,12 +196,12 @@ func (v *View) walkRoots(ctx context.Context) error {
 // keepRoot remembers a verified root at once: it may be what an attacker
 // withholds from the next run.
 func (v *View) keepRoot(root *tuf.File[tuf.Root]) error {
-	for _, name := range []string{SlotName(tuf.RoleRoot, root.Signed.Version), "root.json"} {
-		if err := v.loader.Cache.Put(name, root.Bytes()); err != nil {
-			return fmt.Errorf("cache %s: %w", name, err)
-		}
+	if err := v.keep(SlotName(tuf.RoleRoot, root.Signed.Version), root.Bytes()); err != nil {
+		return err
 	}
-	return nil
+	return keepUnless(v, "root.json", root, func(there *tuf.File[tuf.Root]) bool {
+		return there.Signed.Version >= root.Signed.Version
+	})
 }
 
 // verifySuccessor checks that next may follow root; section 5.3.4 and 5.3.5.
@@ -262,7 +267,7 @@ func (v *View) loadTimestamp(raw []byte) error {
 		return err
 	}
 	v.Timestamp = ts
-	return v.keep("timestamp.json", ts.Bytes())
+	return v.keepTimestamp(ts)
 }
 
 // checkTimestampRollback compares with the one seen before; section 5.4.3.
@@ -298,7 +303,7 @@ func (v *View) loadSnapshot(ctx context.Context) error {
 		return err
 	}
 	v.Snapshot = snapshot
-	return v.keep("snapshot.json", snapshot.Bytes())
+	return v.keepSnapshot(snapshot)
 }
 
 // checkSnapshotRollback compares with one seen before: no role may be missing
@@ -373,6 +378,58 @@ func (v *View) read(ctx context.Context, name string, max int64) ([]byte, storag
 		err = unverified(name, err)
 	}
 	return data, version, err
+}
+
+func (v *View) keepTimestamp(ts *tuf.File[tuf.Timestamp]) error {
+	return keepTop(v, tuf.RoleTimestamp, ts, checkTimestampRollback)
+}
+
+func (v *View) keepSnapshot(snapshot *tuf.File[tuf.Snapshot]) error {
+	return keepTop(v, tuf.RoleSnapshot, snapshot, checkSnapshotRollback)
+}
+
+// keepTop caches a role's file unless that would be a rollback of one that
+// another process has put there. What the newest root does not verify does not
+// count: that is how a collection recovers from a stolen key.
+func keepTop[T tuf.Content](v *View, role string, f *tuf.File[T], rollback func(old, f *T) error) error {
+	return keepUnless(v, role+".json", f, func(there *tuf.File[T]) bool {
+		// After there was read: who put it there had put its root before it.
+		root := v.newestRoot()
+		if verifyTop(root, role, there) != nil {
+			return false
+		}
+		return verifyTop(root, role, f) != nil ||
+			f.Head().Version < there.Head().Version || rollback(&there.Signed, &f.Signed) != nil
+	})
+}
+
+// newestRoot is that of the cache if it is ahead of ours.
+func (v *View) newestRoot() *tuf.File[tuf.Root] {
+	there := parseCached[tuf.Root](v.loader.Cache, "root.json", MaxRoot)
+	if there != nil && there.Signed.Version > v.Root().Signed.Version {
+		return there
+	}
+	return v.Root()
+}
+
+// keepUnless caches a verified file unless the one that is there is to stay.
+func keepUnless[T tuf.Content](v *View, name string, f *tuf.File[T], stays func(there *tuf.File[T]) bool) error {
+	for {
+		old, err := v.loader.Cache.Get(name)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("read cached %s: %w", name, err)
+		}
+		if there, err := tuf.Parse[T](old, maxMetadata); bytes.Equal(old, f.Bytes()) || err == nil && stays(there) {
+			return nil
+		}
+		done, err := v.loader.Cache.Replace(name, old, f.Bytes())
+		if err != nil {
+			return fmt.Errorf("cache %s: %w", name, err)
+		}
+		if done {
+			return nil
+		}
+	}
 }
 
 // keep caches a verified file.

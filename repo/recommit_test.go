@@ -122,6 +122,13 @@ func (c *fullCache) Put(name string, data []byte) error {
 	return c.Cache.Put(name, data)
 }
 
+func (c *fullCache) Replace(name string, old, data []byte) (bool, error) {
+	if c.n--; c.n < 0 {
+		return false, errFull
+	}
+	return c.Cache.Replace(name, old, data)
+}
+
 // TestCommitCacheFull: a user's full disk is an error that costs nothing but a
 // second run, which finds out where the first one got.
 func TestCommitCacheFull(t *testing.T) {

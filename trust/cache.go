@@ -48,18 +48,23 @@ func (m *Cache) Put(name string, data []byte) error {
 	})
 }
 
-// Remove takes a file away, as clients must after a change of keys: TUF
-// specification, section 5.3.11. It may be missing.
-func (m *Cache) Remove(name string) error {
+// Replace is Put on condition that the file is still old, empty for none. It
+// reports whether it was.
+func (m *Cache) Replace(name string, old, data []byte) (bool, error) {
 	file, err := m.file(name)
 	if err != nil {
-		return err
+		return false, err
 	}
-	return m.c.change(filepath.Dir(file), func() error {
-		err := os.Remove(file)
-		if errors.Is(err, fs.ErrNotExist) {
+	var done bool
+	err = m.c.change(filepath.Dir(file), func() error {
+		there, err := os.ReadFile(file)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if done = bytes.Equal(there, old); !done {
 			return nil
 		}
-		return errors.Join(err, durable.SyncDir(filepath.Dir(file)))
+		return durable.WriteFile(file, data, fileMode)
 	})
+	return done, err
 }

@@ -2,10 +2,13 @@ package trust_test
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"publisher/trust"
@@ -23,14 +26,6 @@ func TestCache(t *testing.T) {
 				t.Fatalf("%s: got %q, %v", name, data, err)
 			}
 		}
-		for range 2 {
-			if err := m.Remove(name); err != nil {
-				t.Fatal(err)
-			}
-			if _, err := m.Get(name); !errors.Is(err, fs.ErrNotExist) {
-				t.Fatalf("%s: got %v, want fs.ErrNotExist", name, err)
-			}
-		}
 	}
 }
 
@@ -43,7 +38,8 @@ func TestCacheNames(t *testing.T) {
 		".tmp-X", "a\x00b", "a\nb", "c:x.json", "a:stream",
 	} {
 		_, err := m.Get(name)
-		for _, err := range []error{err, m.Put(name, []byte("x")), m.Remove(name)} {
+		_, replaceErr := m.Replace(name, nil, []byte("x"))
+		for _, err := range []error{err, m.Put(name, []byte("x")), replaceErr} {
 			if !errors.Is(err, fs.ErrInvalid) {
 				t.Errorf("%q: got %v, want fs.ErrInvalid", name, err)
 			}
@@ -77,6 +73,52 @@ func TestCachePutOfSameBytes(t *testing.T) {
 	}
 	if os.SameFile(before, put("other")) {
 		t.Error("the file was changed in place")
+	}
+}
+
+func TestCacheReplace(t *testing.T) {
+	m := created(t, trust.Open(t.TempDir())).Cache()
+	for _, tt := range []struct {
+		old, data string
+		done      bool
+		want      string
+	}{
+		{"what is not there", "1", false, ""},
+		{"", "1", true, "1"},
+		{"", "2", false, "1"},
+		{"1", "2", true, "2"},
+		{"1", "3", false, "2"},
+	} {
+		done, err := m.Replace("timestamp.json", []byte(tt.old), []byte(tt.data))
+		if err != nil || done != tt.done {
+			t.Errorf("%q by %q: %v, %v", tt.old, tt.data, done, err)
+		}
+		if got, err := m.Get("timestamp.json"); string(got) != tt.want || (err == nil) != (tt.want != "") {
+			t.Errorf("%q by %q: %q is there, %v", tt.old, tt.data, got, err)
+		}
+	}
+}
+
+// TestCacheReplaceRace: of those who replace the same bytes one does.
+func TestCacheReplaceRace(t *testing.T) {
+	d := trust.Open(t.TempDir())
+	created(t, d)
+	var wg sync.WaitGroup
+	var winners atomic.Int32
+	for i := range 8 {
+		wg.Go(func() {
+			done, err := d.Collection(collection).Cache().Replace("root.json", []byte("root"), fmt.Append(nil, i))
+			if err != nil {
+				t.Error(err)
+			}
+			if done {
+				winners.Add(1)
+			}
+		})
+	}
+	wg.Wait()
+	if n := winners.Load(); n != 1 {
+		t.Errorf("%d of 8 replaced the same file", n)
 	}
 }
 

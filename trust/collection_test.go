@@ -27,7 +27,7 @@ var operations = map[string]func(c *trust.Collection) error{
 	"Delete":            (*trust.Collection).Delete,
 	"Cache.Get":         func(c *trust.Collection) error { _, err := c.Cache().Get("root.json"); return err },
 	"Cache.Put":         func(c *trust.Collection) error { return c.Cache().Put("root.json", nil) },
-	"Cache.Remove":      func(c *trust.Collection) error { return c.Cache().Remove("root.json") },
+	"Cache.Replace":     func(c *trust.Collection) error { _, err := c.Cache().Replace("root.json", nil, nil); return err },
 	"Changelist.Append": func(c *trust.Collection) error { _, err := c.Changelist().Append(addition("a")); return err },
 	"Changelist.List":   func(c *trust.Collection) error { _, err := c.Changelist().List(); return err },
 	"Changelist.Remove": func(c *trust.Collection) error { return c.Changelist().Remove("a") },

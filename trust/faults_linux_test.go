@@ -105,10 +105,11 @@ func TestReadOnlyDirectory(t *testing.T) {
 		"Keys.Remove":       func() error { return d.Keys().Remove(keyID(1)) },
 		"Create":            func() error { return create(d.Collection("example.com")) },
 		"Cache.Put":         func() error { return c.Cache().Put("root.json", []byte("new")) },
+		"Cache.Replace":     func() error { _, err := c.Cache().Replace("root.json", []byte("root"), []byte("new")); return err },
 		"Changelist.Remove": func() error { return c.Changelist().Remove(staged[0].ID) },
 		"Lock":              func() error { _, err := c.Lock(t.Context(), nil); return err },
 	}
-	for _, name := range []string{"SetSettings", "Delete", "Cache.Remove", "Changelist.Append", "Changelist.Clear"} {
+	for _, name := range []string{"SetSettings", "Delete", "Changelist.Append", "Changelist.Clear"} {
 		writes[name] = func() error { return operations[name](c) }
 	}
 	asNobody(func() {

@@ -172,3 +172,6 @@ func (d cache) Put(name string, data []byte) error {
 	}
 	return durable.WriteFile(d.file(name), data, 0o600)
 }
+
+// Replace need not compare: there is one client at a time.
+func (d cache) Replace(name string, _, data []byte) (bool, error) { return true, d.Put(name, data) }

@@ -136,6 +136,8 @@ func (c cache) Put(name string, data []byte) error {
 	return nil
 }
 
+func (c cache) Replace(name string, _, data []byte) (bool, error) { return true, c.Put(name, data) }
+
 // Sum is the SHA-256 of a text, in hex.
 func Sum(content string) string {
 	s := sha256.Sum256([]byte(content))

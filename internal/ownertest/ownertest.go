@@ -226,3 +226,10 @@ func (m memory) Put(name string, data []byte) error {
 	m[name] = bytes.Clone(data)
 	return nil
 }
+
+func (m memory) Replace(name string, old, data []byte) (bool, error) {
+	if !bytes.Equal(m[name], old) {
+		return false, nil
+	}
+	return true, m.Put(name, data)
+}
