@@ -1,8 +1,8 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
-	"context"
 	"fmt"
 	"net"
 	"os"
@@ -11,14 +11,21 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 )
 
-// TestReadme types every command of the README's console blocks into a shell,
-// in one folder, and compares what comes back. In what the README shows, …
-// stands for anything on a line, and alone on a line for any number of lines.
-func TestReadme(t *testing.T) {
-	text, err := os.ReadFile("../../README.md")
+// TestTranscripts types every command of the console blocks of documents into a shell,
+// in one folder for each document, and compares what comes back. In what a
+// document shows, … stands for anything on a line, and alone on a line for any
+// number of lines.
+func TestTranscripts(t *testing.T) {
+	bin := buildPublisher(t)
+	for _, name := range []string{"README.md", "docs/operations.md"} {
+		t.Run(name, func(t *testing.T) { typeIn(t, bin, name) })
+	}
+}
+
+func typeIn(t *testing.T, bin, document string) {
+	text, err := os.ReadFile("../../" + document)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,18 +38,56 @@ func TestReadme(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	sh := newShell(t, dir)
-	// The reader of the README has the port free; a test does not know.
-	port := freePort(t)
-	for _, block := range consoleBlocks(string(text)) {
+	sh := newShell(t, bin, dir)
+	// The reader of a document has its ports free; a test does not know.
+	ports := strings.NewReplacer("7443", freePort(t), "4444", freePort(t))
+	blocks := consoleBlocks(ports.Replace(string(text)))
+	if len(blocks) == 0 {
+		t.Fatal("no console blocks")
+	}
+	for _, block := range blocks {
 		// One block plays on the puller's machine, the others on the publisher's.
 		sh.env = []string{"PUBLISHER_TRUST_DIR=" + filepath.Join(dir, "publisher")}
 		for _, c := range block {
-			command := strings.ReplaceAll(c.command, "7443", port)
-			if got := sh.run(command); !c.matches(got) {
-				t.Errorf("$ %s\ngot:\n%s\nthe README says:\n%s", c.command, got, c.output)
+			if got := sh.run(c.command); !c.matches(got) {
+				t.Errorf("$ %s\ngot:\n%s\n%s says:\n%s", c.command, got, document, c.output)
 			}
 		}
+	}
+}
+
+// TestOperations: whatever the signer logs or counts, docs/operations.md tells
+// what it means.
+func TestOperations(t *testing.T) {
+	document, err := os.ReadFile("../../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := regexp.MustCompile(`(?:\b[lL]og\.(?:Info|Warn|Error)|\.fail)\("([^"]+)"|metric[A-Z]\w* += "([^"]+)"`)
+	found := 0
+	for _, pattern := range []string{"../../lambda/*.go", "../../lambda/bootstrap/*.go", "daemon.go"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			if strings.HasSuffix(file, "_test.go") {
+				continue
+			}
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range said.FindAllStringSubmatch(string(text), -1) {
+				found++
+				if name := m[1] + m[2]; !strings.Contains(string(document), "`"+name+"`") {
+					t.Errorf("%s says %q, and docs/operations.md does not", file, name)
+				}
+			}
+		}
+	}
+	if found < 25 {
+		t.Errorf("found %d names: they are said in another way now", found)
 	}
 }
 
@@ -78,17 +123,22 @@ func (c typed) matches(got string) bool {
 
 // A shell runs one command after the other in a folder.
 type shell struct {
-	t    *testing.T
-	dir  string
-	env  []string
-	base []string
+	t      *testing.T
+	dir    string
+	env    []string
+	base   []string
+	server *exec.Cmd // the last one that was started
 }
 
-func newShell(t *testing.T, dir string) *shell {
+func buildPublisher(t *testing.T) string {
 	bin := filepath.Join(t.TempDir(), "publisher")
 	if out, err := exec.Command("go", "build", "-o", bin, ".").CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
 	}
+	return bin
+}
+
+func newShell(t *testing.T, bin, dir string) *shell {
 	base := []string{"PATH=" + filepath.Dir(bin) + ":" + os.Getenv("PATH"), "HOME=" + dir, "NO_COLOR=1"}
 	for _, role := range []string{"ROOT", "TARGETS", "SNAPSHOT", "TIMESTAMP"} {
 		base = append(base, "PUBLISHER_"+role+"_PASSPHRASE=correct horse battery")
@@ -96,21 +146,28 @@ func newShell(t *testing.T, dir string) *shell {
 	return &shell{t: t, dir: dir, base: base}
 }
 
-// run returns what a command prints. A server keeps running; what it prints
-// first is returned.
+// run returns what a command prints. A server keeps running until the document
+// says kill %1; of what it prints, the first line is returned.
 func (s *shell) run(command string) string {
 	s.t.Helper()
 	if name, value, ok := strings.Cut(strings.TrimPrefix(command, "export "), "="); ok && strings.HasPrefix(command, "export ") {
 		s.env = append(s.env, name+"="+strings.ReplaceAll(value, "$PWD", s.dir))
 		return ""
 	}
-	cmd := exec.CommandContext(s.t.Context(), "bash", "-c", command)
+	if command == "kill %1" {
+		s.stop()
+		return ""
+	}
+	cmd := exec.CommandContext(s.t.Context(), "bash", "-c", "exec "+command)
+	if background, ok := strings.CutSuffix(cmd.Args[2], " &"); ok || strings.HasPrefix(command, "publisher dev ") {
+		cmd.Args[2] = background
+		cmd.Dir, cmd.Env = s.dir, append(s.base, s.env...)
+		return s.serve(cmd)
+	}
+	cmd.Args[2] = command
 	cmd.Dir, cmd.Env = s.dir, append(s.base, s.env...)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
-	if strings.HasPrefix(command, "publisher dev ") {
-		return s.serve(cmd, command)
-	}
 	var exit *exec.ExitError
 	if err := cmd.Run(); err != nil && !asExit(err, &exit) {
 		s.t.Fatalf("%s: %v", command, err)
@@ -118,25 +175,34 @@ func (s *shell) run(command string) string {
 	return out.String()
 }
 
-func (s *shell) serve(cmd *exec.Cmd, command string) string {
+// serve returns when the server says that it serves.
+func (s *shell) serve(cmd *exec.Cmd) string {
 	s.t.Helper()
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		s.t.Fatal(err)
+	}
 	if err := cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}
+	s.server = cmd
 	s.t.Cleanup(func() { _ = cmd.Wait() })
-	address := regexp.MustCompile(`127\.0\.0\.1:\d+`).FindString(command)
-	ctx, cancel := context.WithTimeout(s.t.Context(), 30*time.Second)
-	defer cancel()
-	for ctx.Err() == nil {
-		if c, err := net.Dial("tcp", address); err == nil {
-			_ = c.Close()
-			return ""
-		}
-		time.Sleep(20 * time.Millisecond)
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		s.t.Fatalf("%s: it ended without a word: %v", cmd.Args[2], err)
 	}
-	s.t.Fatalf("%s: nothing listens", command)
-	return ""
+	return line
+}
+
+func (s *shell) stop() {
+	s.t.Helper()
+	if err := s.server.Process.Signal(os.Interrupt); err != nil {
+		s.t.Fatal(err)
+	}
+	if err := s.server.Wait(); err != nil {
+		s.t.Fatalf("%s: %v", s.server.Args[2], err)
+	}
 }
 
 func asExit(err error, target **exec.ExitError) bool {
