@@ -31,7 +31,8 @@ func TestMain(m *testing.M) {
 //	                       of that what the group of the expression matches
 //	onejson                the last command printed one JSON value
 //	dev, signer            servers, see devServer and signerServer
-//	sleepfor DURATION      lets time go by, for those who have a schedule
+//	eventually REGEXP publisher …
+//	                       run again and again, it prints what matches
 //	s3 NAME MODE           the variable NAME is the --store of a server of that
 //	                       kind, see fakeS3
 func TestScripts(t *testing.T) {
@@ -49,7 +50,7 @@ func TestScripts(t *testing.T) {
 			"s3":      fakeS3,
 			"signer":  signerServer,
 
-			"sleepfor": sleepFor,
+			"eventually": eventually,
 		},
 	})
 }
@@ -107,13 +108,19 @@ func refuses(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-func sleepFor(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 1 {
-		ts.Fatalf("usage: sleepfor DURATION")
+func eventually(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: eventually REGEXP program [args...]")
 	}
-	d, err := time.ParseDuration(args[0])
+	pattern, err := regexp.Compile(args[0])
 	ts.Check(err)
-	time.Sleep(d)
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
+		err = ts.Exec(args[1], args[2:]...)
+		if pattern.MatchString(ts.ReadFile("stdout")) {
+			return
+		}
+	}
+	ts.Fatalf("no match for %s after a minute: %v", pattern, err)
 }
 
 func let(ts *testscript.TestScript, neg bool, args []string) {
