@@ -115,3 +115,11 @@ func TestNoBucket(t *testing.T) {
 		t.Errorf("%+v", c)
 	}
 }
+
+// TestRequestForm: a request is read as a whole or not at all.
+func TestRequestForm(t *testing.T) {
+	w := published(t)
+	for _, event := range []string{`{"action":"refresh","force":true}`, `{"action":"cosign","collection":"` + scripts + `","root":"%"}`} {
+		w.wantRefused(event, "malformed")
+	}
+}

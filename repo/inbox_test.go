@@ -2,6 +2,7 @@ package repo_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -80,5 +81,37 @@ func TestAnswered(t *testing.T) {
 	}
 	if r, err := repo.Answered(&repo.Submission{}, nil, storagetest.ErrInjected); r != nil || err != storagetest.ErrInjected {
 		t.Errorf("a failure became %+v, %v", r, err)
+	}
+}
+
+// TestReceiptMalformed: whoever may write the inbox can put anything there.
+func TestReceiptMalformed(t *testing.T) {
+	for _, text := range []string{"", "[]", "{}{}", `{"x":` + strings.Repeat("[", 40) + strings.Repeat("]", 40) + `}`, `{"refused":"yes"}`} {
+		box := repo.Inbox{Store: storage.NewMemory(), Collection: collection}
+		if _, err := box.Store.Put(t.Context(), repo.ReceiptKey(collection, sum("x")), strings.NewReader(text), storage.Absent); err != nil {
+			t.Fatal(err)
+		}
+		if r, err := box.Receipt(t.Context(), sum("x")); err == nil {
+			t.Errorf("%.80s is read as %+v", text, r)
+		}
+	}
+}
+
+// TestQuarantineFails: what could not be put aside stays where it is.
+func TestQuarantineFails(t *testing.T) {
+	store := storage.NewMemory()
+	sub := &repo.Submission{Collection: collection, Files: map[string][]byte{"targets": []byte("{}")}}
+	if err := (repo.Inbox{Store: store, Collection: collection}).Leave(t.Context(), submissionName, sub); err != nil {
+		t.Fatal(err)
+	}
+	for _, method := range []string{"GET", "PUT"} {
+		faults := storagetest.NewFaults(store, onNth(method, 1, storagetest.Lost))
+		box := repo.Inbox{Store: faults.Store(), Collection: collection}
+		if err := box.Quarantine(t.Context(), submissionName); !errors.Is(err, storagetest.ErrInjected) {
+			t.Errorf("%s lost: %v", method, err)
+		}
+		if _, err := box.Submission(t.Context(), submissionName); err != nil {
+			t.Errorf("%s lost, and the submission too: %v", method, err)
+		}
 	}
 }
