@@ -83,6 +83,11 @@ func runInit(ctx context.Context, a *app, name string, o initOptions) error {
 	if err != nil {
 		return err
 	}
+	unlock, err := c.Lock(ctx, a.waiting)
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	g, err := a.genesis(name, o)
 	if err != nil {
 		return err
@@ -91,27 +96,13 @@ func runInit(ctx context.Context, a *app, name string, o initOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := checkFlags(place, o); err != nil {
-		return err
-	}
-	pairs, err := a.makePairs(g, place, o)
-	if err != nil {
-		return err
-	}
-	made := newDirs(storePath(place.Store))
-	defer func() { err = made.undo(err) }()
 	if err := a.prepare(ctx, g, place, store, o); err != nil {
 		return err
 	}
-	root, err := repo.NewRoot(ctx, g.Genesis, pairRing(pairs), a.now())
+	root, pairs, err := a.makeRoot(ctx, g, o)
 	if err != nil {
 		return err
 	}
-	unlock, err := c.Lock(ctx, a.waiting)
-	if err != nil {
-		return err
-	}
-	defer unlock()
 	stored, err := a.saveCollection(c, place, root, pairs)
 	if err != nil {
 		return err
