@@ -63,19 +63,18 @@ func (c *Checker) Check(ctx context.Context) (*Checked, error) {
 	return &c.found, nil
 }
 
-// problem notes a broken promise; err, if it is one of the store, is returned.
-func (c *Checker) problem(file string, err error) error {
+// problem notes a broken promise, if err is one.
+func (c *Checker) problem(file string, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err == nil {
-		return nil
+		return
 	}
 	var v *VerifyError
 	if errors.As(err, &v) {
 		err = v.Err
 	}
 	c.found.Problems = append(c.found.Problems, Problem{File: file, What: err.Error()})
-	return nil
 }
 
 // read returns nil, after noting why, for a file that is not there or too
@@ -84,11 +83,13 @@ func (c *Checker) read(ctx context.Context, name string, max int64) ([]byte, err
 	data, _, err := storage.Read(ctx, c.Source, MetadataDir(c.Collection)+"/"+name, max)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, c.problem("metadata/"+name, errors.New("it is missing"))
+		err = errors.New("it is missing")
 	case errors.Is(err, storage.ErrTooLarge), errors.Is(err, io.ErrUnexpectedEOF):
-		return nil, c.problem("metadata/"+name, err)
+	default:
+		return data, err
 	}
-	return data, err
+	c.problem("metadata/"+name, err)
+	return nil, nil
 }
 
 // checkRoots: roots 1…N are contiguous, each signed by the one before it, and
@@ -118,7 +119,8 @@ func (c *Checker) checkRoots(ctx context.Context) error {
 	}
 	newest := c.roots[len(c.roots)-1]
 	c.found.Versions[tuf.RoleRoot] = newest.Signed.Version
-	return c.problem("metadata/"+SlotName(tuf.RoleRoot, newest.Signed.Version), c.expired(newest.Head()))
+	c.problem("metadata/"+SlotName(tuf.RoleRoot, newest.Signed.Version), c.expired(newest.Head()))
+	return nil
 }
 
 func (c *Checker) checkRoot(ctx context.Context, n int64, trusted *tuf.File[tuf.Root]) error {
@@ -129,7 +131,8 @@ func (c *Checker) checkRoot(ctx context.Context, n int64, trusted *tuf.File[tuf.
 	}
 	root, err := parseForm[tuf.Root](data, c.Collection, MaxRoot)
 	if root == nil {
-		return c.problem("metadata/"+name, err)
+		c.problem("metadata/"+name, err)
+		return nil
 	}
 	problems := []error{err, checkRoot(root), verifyTop(root, tuf.RoleRoot, root)}
 	if root.Signed.Version != n {
@@ -144,18 +147,16 @@ func (c *Checker) checkRoot(ctx context.Context, n int64, trusted *tuf.File[tuf.
 		}
 	}
 	c.roots = append(c.roots, root)
-	return c.problems("metadata/"+name, problems)
+	c.problems("metadata/"+name, problems)
+	return nil
 }
 
 // problems notes the first of several: what is broken in one way is often
 // broken in others that follow.
-func (c *Checker) problems(file string, errs []error) error {
-	for _, err := range errs {
-		if err != nil {
-			return c.problem(file, err)
-		}
+func (c *Checker) problems(file string, errs []error) {
+	if i := slices.IndexFunc(errs, func(err error) bool { return err != nil }); i >= 0 {
+		c.problem(file, errs[i])
 	}
-	return nil
 }
 
 // expired is judged by the clock of who checks.
@@ -188,21 +189,21 @@ func (c *Checker) checkMetadata(ctx context.Context) error {
 	if err := c.checkRoles(ctx, root, snapshot, stock); err != nil {
 		return err
 	}
-	if len(c.found.Problems) > 0 {
-		return nil // a stock client would only say again what was found
+	if len(c.found.Problems) == 0 { // else a stock client would only say it again
+		c.problem("metadata", stock.check())
 	}
-	return c.problem("metadata", stock.check())
+	return nil
 }
 
 // checkFile parses and verifies a top-level role's file.
 func checkFile[T tuf.Content](c *Checker, name string, data []byte, root *tuf.File[tuf.Root], role string) *tuf.File[T] {
 	f, err := parseForm[T](data, c.Collection, maxMetadata)
 	if f == nil {
-		_ = c.problem("metadata/"+name, err)
+		c.problem("metadata/"+name, err)
 		return nil
 	}
 	c.found.Versions[role] = f.Head().Version
-	_ = c.problems("metadata/"+name, []error{
+	c.problems("metadata/"+name, []error{
 		err, verifyTop(root, role, f), checkSalt(f, role, root.Signed.Roles[role], root.Signed.Keys), c.expired(f.Head()),
 	})
 	return f
@@ -212,13 +213,14 @@ func checkFile[T tuf.Content](c *Checker, name string, data []byte, root *tuf.Fi
 func (c *Checker) checkListed(ctx context.Context, role string, meta tuf.MetaFile) ([]byte, error) {
 	name := SlotName(role, meta.Version)
 	if meta.Length <= 0 || meta.Hashes["sha256"] == "" || len(meta.Hashes) != 1 {
-		_ = c.problem("metadata/"+name, errors.New("it is listed without its length and sha256"))
+		c.problem("metadata/"+name, errors.New("it is listed without its length and sha256"))
 	}
 	data, err := c.read(ctx, name, maxMetadata)
 	if data == nil {
 		return nil, err
 	}
-	return data, c.problem("metadata/"+name, checkContent(meta, data))
+	c.problem("metadata/"+name, checkContent(meta, data))
+	return data, nil
 }
 
 func (c *Checker) checkSnapshot(ctx context.Context, root *tuf.File[tuf.Root], meta tuf.MetaFile) (*tuf.File[tuf.Snapshot], error) {
@@ -229,7 +231,7 @@ func (c *Checker) checkSnapshot(ctx context.Context, root *tuf.File[tuf.Root], m
 	name := SlotName(tuf.RoleSnapshot, meta.Version)
 	f := checkFile[tuf.Snapshot](c, name, data, root, tuf.RoleSnapshot)
 	if f != nil && f.Signed.Version != meta.Version {
-		_ = c.problem("metadata/"+name, fmt.Errorf("it says version %d", f.Signed.Version))
+		c.problem("metadata/"+name, fmt.Errorf("it says version %d", f.Signed.Version))
 	}
 	return f, nil
 }
@@ -252,9 +254,11 @@ func (w *roleWalk) visit(ctx context.Context, role, parent string, signers tuf.R
 	meta, ok := w.snapshot.Signed.Meta[role+".json"]
 	switch {
 	case w.seen[role]:
-		return c.problem("metadata", fmt.Errorf("%s is delegated to twice, or by a role below it", RoleToNotary(role)))
+		c.problem("metadata", fmt.Errorf("%s is delegated to twice, or by a role below it", RoleToNotary(role)))
+		return nil
 	case !ok && role == tuf.RoleTargets:
-		return c.problem("metadata", errors.New("the snapshot does not list targets"))
+		c.problem("metadata", errors.New("the snapshot does not list targets"))
+		return nil
 	case !ok:
 		return nil // delegated, but nothing published yet
 	}
@@ -266,10 +270,11 @@ func (w *roleWalk) visit(ctx context.Context, role, parent string, signers tuf.R
 	name := "metadata/" + SlotName(role, meta.Version)
 	f, err := parseForm[tuf.Targets](data, c.Collection, maxMetadata)
 	if f == nil {
-		return c.problem(name, err)
+		c.problem(name, err)
+		return nil
 	}
 	c.found.Versions[role] = f.Head().Version
-	_ = c.problems(name, []error{
+	c.problems(name, []error{
 		err, f.Verify(role, signers, keys), checkSalt(f, role, signers, keys),
 		checkTargets(&f.Signed), c.expired(f.Head()), sameVersion(f.Head(), meta),
 	})
@@ -296,7 +301,7 @@ func (w *roleWalk) collect(file string, f *tuf.File[tuf.Targets], chain []*tuf.D
 	c := w.checker
 	for name, target := range f.Signed.Targets {
 		if i := slices.IndexFunc(chain, func(d *tuf.DelegatedRole) bool { return !Delegates(d, name) }); i >= 0 {
-			_ = c.problem(file, fmt.Errorf("target %q lies outside the paths of %s", name, RoleToNotary(chain[i].Name)))
+			c.problem(file, fmt.Errorf("target %q lies outside the paths of %s", name, RoleToNotary(chain[i].Name)))
 		}
 		key := TargetKey(c.Collection, name, target.Hashes["sha256"])
 		c.listed[key], c.names[key] = target, name
@@ -313,35 +318,10 @@ func (c *Checker) checkTargets(ctx context.Context) error {
 }
 
 func (c *Checker) checkTarget(ctx context.Context, key, name string, target tuf.TargetFile) error {
-	file := strings.TrimPrefix(key, c.Collection+"/")
-	info, err := storage.Stat(ctx, c.Source, key)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return c.problem(file, fmt.Errorf("target %q is missing", name))
-	case err != nil:
-		return err
+	wrong, err := compareObject(ctx, c.Source, key, name, target, c.Deep)
+	if errors.Is(err, fs.ErrNotExist) {
+		wrong, err = fmt.Errorf("target %q is missing", name), nil
 	}
-	if err := compareObject(info, name, target); err != nil || !c.Deep {
-		return c.problem(file, err)
-	}
-	return c.readTarget(ctx, key, file, target)
-}
-
-func (c *Checker) readTarget(ctx context.Context, key, file string, target tuf.TargetFile) error {
-	obj, err := c.Source.Get(ctx, key)
-	if err != nil {
-		return err
-	}
-	defer obj.Body.Close()
-	digest, err := NewDigest(target.Hashes)
-	if err != nil {
-		return c.problem(file, err)
-	}
-	if _, err := io.Copy(digest, io.LimitReader(obj.Body, target.Length+1)); err != nil {
-		return fmt.Errorf("read %s: %w", key, err)
-	}
-	if digest.Len() != target.Length {
-		return c.problem(file, fmt.Errorf("%d bytes, not %d", digest.Len(), target.Length))
-	}
-	return c.problem(file, digest.Check())
+	c.problem(strings.TrimPrefix(key, c.Collection+"/"), wrong)
+	return err
 }

@@ -51,55 +51,73 @@ func (p *Publisher) upload(ctx context.Context, plan *Plan) error {
 
 func (p *Publisher) checkUploads(ctx context.Context, plan *Plan) error {
 	for _, c := range plan.uploads {
-		if err := p.checkUpload(ctx, c); err != nil {
+		err := p.compare(ctx, p.Store, c)
+		if errors.Is(err, fs.ErrNotExist) {
+			err = p.place(ctx, p.Store, c, &counted{seen: c.Target.Length})
+		}
+		if err != nil {
 			return &ChangeError{Change: c, Err: err}
 		}
 	}
 	return nil
 }
 
-// checkUpload looks at what the store has instead of what was sent.
-func (p *Publisher) checkUpload(ctx context.Context, c Change) error {
-	info, err := storage.Stat(ctx, p.Store, TargetKey(p.Collection, c.Name, c.Target.Hashes["sha256"]))
+// compare looks at what the store has instead of what would be sent.
+func (p *Publisher) compare(ctx context.Context, store storage.Store, c Change) error {
+	wrong, err := compareObject(ctx, store, p.key(c), c.Name, c.Target, false)
 	if err != nil {
 		return err
 	}
-	return compareObject(info, c.Name, c.Target)
+	return wrong
+}
+
+func (p *Publisher) key(c Change) string {
+	return TargetKey(p.Collection, c.Name, c.Target.Hashes["sha256"])
 }
 
 func (p *Publisher) uploadOne(ctx context.Context, store storage.Store, c Change) error {
-	key := TargetKey(p.Collection, c.Name, c.Target.Hashes["sha256"])
-	info, err := storage.Stat(ctx, store, key)
-	switch {
-	case err == nil:
-		p.uploading(c.Target.Length)
-		return compareObject(info, c.Name, c.Target)
-	case !errors.Is(err, fs.ErrNotExist):
-		return err
+	err := p.compare(ctx, store, c)
+	if errors.Is(err, fs.ErrNotExist) {
+		return p.place(ctx, store, c, &counted{tell: p.uploading})
 	}
-	err = p.send(ctx, store, key, c)
-	if errors.Is(err, storage.ErrConflict) {
-		// Another publisher of the same file, or our own lost answer.
-		return p.checkUpload(ctx, c)
-	}
+	p.uploading(c.Target.Length)
 	return err
+}
+
+// place sends what the store lacks.
+func (p *Publisher) place(ctx context.Context, store storage.Store, c Change, body *counted) error {
+	for tries := 1; ; tries++ {
+		err := p.send(ctx, store, c, body)
+		if !errors.Is(err, storage.ErrConflict) {
+			return err
+		}
+		// Another publisher of the same file, or our own lost answer; or a store
+		// that says so of two writers of whom none succeeds.
+		there := p.compare(ctx, p.Store, c)
+		if !errors.Is(there, fs.ErrNotExist) {
+			return there
+		}
+		if tries == maxTries {
+			return err
+		}
+	}
 }
 
 // ErrFileChanged reports a file that is not what it was when it was staged.
 var ErrFileChanged = errors.New("the file has changed since it was staged")
 
-func (p *Publisher) send(ctx context.Context, store storage.Store, key string, c Change) error {
-	body, err := p.Open(c)
+func (p *Publisher) send(ctx context.Context, store storage.Store, c Change, body *counted) error {
+	opened, err := p.Open(c)
 	if err != nil {
 		return err
 	}
-	defer body.Close()
+	defer opened.Close()
+	body.Body, body.at = opened, 0
 	sum, err := hex.DecodeString(c.Target.Hashes["sha256"])
 	if err != nil {
 		return err
 	}
-	counted := &counted{Body: body, tell: p.uploading}
-	_, err = store.Put(ctx, key, storage.WithSHA256(counted, sum, c.Target.Length), storage.Absent)
+	_, err = store.Put(ctx, p.key(c), storage.WithSHA256(body, sum, c.Target.Length), storage.Absent)
 	if errors.Is(err, storage.ErrCorrupt) {
 		return ErrFileChanged
 	}
@@ -112,8 +130,8 @@ func (p *Publisher) uploading(n int64) {
 	}
 }
 
-// counted tells of the bytes that pass for the first time: a driver may read
-// a body again.
+// counted tells of the bytes that pass for the first time: a body may be read
+// again, by a driver or for another try.
 type counted struct {
 	Body
 	tell     func(int64)

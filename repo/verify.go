@@ -328,26 +328,15 @@ func sameContent(a, b tuf.TargetFile) bool {
 // checkObject refuses what the store has, or has not; a store that does not
 // answer says nothing about the submission.
 func (p *proposal) checkObject(ctx context.Context, store storage.Getter, t Target) error {
-	info, err := storage.Stat(ctx, store, TargetKey(p.base.loader.Collection, t.Name, t.Hashes["sha256"]))
+	key := TargetKey(p.base.loader.Collection, t.Name, t.Hashes["sha256"])
+	wrong, err := compareObject(ctx, store, key, t.Name, t.TargetFile, false)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return reject(t.Role, "target %q is not in the store: %w", t.Name, err)
 	case err != nil:
 		return fmt.Errorf("look at target %q: %w", t.Name, err)
-	}
-	if err := compareObject(info, t.Name, t.TargetFile); err != nil {
-		return &Rejection{Role: t.Role, Reason: err}
-	}
-	return nil
-}
-
-// compareObject compares what the store says of an object with a listing.
-func compareObject(info storage.Info, name string, file tuf.TargetFile) error {
-	if info.Size != file.Length {
-		return fmt.Errorf("target %q has %d bytes in the store, not %d", name, info.Size, file.Length)
-	}
-	if sum := fmt.Sprintf("%x", info.SHA256); info.SHA256 != nil && sum != file.Hashes["sha256"] {
-		return fmt.Errorf("target %q has the sha256 %s in the store, not %s", name, sum, file.Hashes["sha256"])
+	case wrong != nil:
+		return &Rejection{Role: t.Role, Reason: wrong}
 	}
 	return nil
 }

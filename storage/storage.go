@@ -96,7 +96,7 @@ type Entry struct {
 
 // Info describes an object without its content.
 type Info struct {
-	Size     int64 // in bytes
+	Size     int64 // in bytes, -1 if the store does not say
 	Version  Version
 	Modified time.Time
 	Date     time.Time // the server's clock as it answered, zero if it does not say

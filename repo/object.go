@@ -1,0 +1,60 @@
+package repo
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"publisher/repo/tuf"
+	"publisher/storage"
+)
+
+// compareObject compares a target's object with its listing: by what the store
+// says of it, and by its bytes if deep asks for that or the store does not even
+// say how many there are. What is wrong with the object is one result; err is
+// of the way to it, or wraps fs.ErrNotExist.
+func compareObject(ctx context.Context, s storage.Getter, key, name string, file tuf.TargetFile, deep bool) (wrong, err error) {
+	info, err := storage.Stat(ctx, s, key)
+	if err != nil {
+		return nil, err
+	}
+	if info.Size >= 0 {
+		if err := compareInfo(info, name, file); err != nil || !deep {
+			return err, nil
+		}
+	}
+	return compareBytes(ctx, s, key, name, file)
+}
+
+func compareInfo(info storage.Info, name string, file tuf.TargetFile) error {
+	if info.Size != file.Length {
+		return fmt.Errorf("target %q has %d bytes in the store, not %d", name, info.Size, file.Length)
+	}
+	if sum := fmt.Sprintf("%x", info.SHA256); info.SHA256 != nil && sum != file.Hashes["sha256"] {
+		return fmt.Errorf("target %q has the sha256 %s in the store, not %s", name, sum, file.Hashes["sha256"])
+	}
+	return nil
+}
+
+// compareBytes reads no more than is listed, and a byte.
+func compareBytes(ctx context.Context, s storage.Getter, key, name string, file tuf.TargetFile) (wrong, err error) {
+	digest, wrong := NewDigest(file.Hashes)
+	if wrong != nil {
+		return wrong, nil
+	}
+	obj, err := s.Get(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	defer obj.Body.Close()
+	if _, err := io.Copy(digest, io.LimitReader(obj.Body, file.Length+1)); err != nil {
+		return nil, fmt.Errorf("read %s: %w", key, err)
+	}
+	switch n := digest.Len(); {
+	case n < file.Length:
+		return fmt.Errorf("target %q has %d bytes in the store, not %d", name, n, file.Length), nil
+	case n > file.Length:
+		return fmt.Errorf("target %q has more than %d bytes in the store", name, file.Length), nil
+	}
+	return digest.Check(), nil
+}
