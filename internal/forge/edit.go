@@ -15,6 +15,11 @@ func set(role string, value any, path ...string) func(*Forge) {
 	}
 }
 
+// lifetime asks for snapshots that last so many seconds.
+func lifetime(seconds int64) func(*Forge) {
+	return set("root", Object{"snapshot": seconds}, "x-publisher", "lifetimes")
+}
+
 // text changes the signed part as text, before it is signed.
 func text(role, old, new string) func(*Forge) {
 	return func(f *Forge) { f.text[role] = replace(f.T, old, new) }

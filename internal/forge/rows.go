@@ -149,6 +149,9 @@ func Roles() []Row {
 	return []Row{
 		{"consistent_snapshot false", set("root", false, "consistent_snapshot"), "consistent_snapshot is false"},
 		{"no consistent_snapshot", func(f *Forge) { delete(f.Files["root"], "consistent_snapshot") }, "its form"},
+		{"a lifetime of no time", lifetime(0), "the lifetime of snapshot is 0 seconds"},
+		{"a lifetime that is negative", lifetime(-1), "the lifetime of snapshot is -1 seconds"},
+		{"a lifetime of a century", lifetime(100 * 365 * 86400), "the lifetime of snapshot is 3153600000 seconds"},
 		{"Notary: threshold 0", set("root", 0, "roles", "targets", "threshold"), "threshold 0"},
 		{"threshold -1", set("root", -1, "roles", "targets", "threshold"), "threshold -1"},
 		{"Notary: threshold above the keys", set("root", 2, "roles", "targets", "threshold"), "threshold 2 with 1 keys"},
