@@ -57,6 +57,10 @@ fuzz: ## fuzz the strict gate for FUZZTIME
 	@$(call exists,^FuzzCheck$$,./repo/strict)
 	go test -run '^$$' -fuzz '^FuzzCheck$$' -fuzztime $(FUZZTIME) ./repo/strict
 
+.PHONY: mutants
+mutants: ## turn off every check of commit and of the signer in turn, and see that a test fails
+	PUBLISHER_MUTANTS=1 nice go test -count=1 -v -timeout 60m -run '^TestMutants$$' ./internal/mutants
+
 .PHONY: bench
 bench: ## measure publishing beside other tools
 	@go run ./internal/bench
