@@ -1,10 +1,10 @@
 package storage
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 	"sync"
 )
@@ -16,6 +16,7 @@ var ErrNoCompareAndSwap = errors.New("the store has no working compare-and-swap"
 const (
 	probeRounds  = 3
 	probeWriters = 8
+	maxEntry     = 64 // bytes
 )
 
 // Probe finds out by experiment whether a store keeps the promise of this
@@ -45,8 +46,7 @@ func race(ctx context.Context, s Store, key string, prev Version, round int) (Ve
 	var wg sync.WaitGroup
 	for i := range probeWriters {
 		wg.Go(func() {
-			body := fmt.Appendf(nil, "round %d, writer %d", round, i)
-			versions[i], errs[i] = s.Put(ctx, key, bytes.NewReader(body), prev)
+			versions[i], errs[i] = s.Put(ctx, key, strings.NewReader(entry(round, i)), prev)
 		})
 	}
 	wg.Wait()
@@ -62,9 +62,27 @@ func race(ctx context.Context, s Store, key string, prev Version, round int) (Ve
 		}
 	}
 	if winner < 0 {
-		return Absent, broken(nil, "none of several racing writers succeeded")
+		return unheard(ctx, s, key, round)
 	}
 	return versions[winner], nil
+}
+
+// entry is what a writer writes.
+func entry(round, writer int) string { return fmt.Sprintf("round %d, writer %d", round, writer) }
+
+// unheard reads back whether one of the writers has won after all: a retry in
+// its driver, after an answer was lost, meets its own write as a conflict.
+func unheard(ctx context.Context, s Store, key string, round int) (Version, error) {
+	data, version, err := Read(ctx, s, key, maxEntry)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, ErrTooLarge) {
+		return Absent, fmt.Errorf("probe the store: %w", err)
+	}
+	for i := range probeWriters {
+		if err == nil && string(data) == entry(round, i) {
+			return version, nil
+		}
+	}
+	return Absent, broken(nil, "none of several racing writers succeeded")
 }
 
 func broken(err error, what string) error {
