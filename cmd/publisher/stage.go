@@ -11,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -21,6 +20,7 @@ import (
 	"publisher/repo"
 	"publisher/repo/strict"
 	"publisher/repo/tuf"
+	"publisher/storage"
 	"publisher/trust"
 )
 
@@ -66,7 +66,7 @@ func (o *customOptions) value(a *app) (jsontext.Value, error) {
 }
 
 func checkCustom(data []byte) (jsontext.Value, error) {
-	if err := strict.Check(data, maxCustom, strict.Any); err != nil {
+	if err := strict.CheckBelow(tuf.CustomDepth, data, maxCustom, strict.Any); err != nil {
 		return nil, usage(`--custom-data '{"key":"value"}'`, "custom data: %w", err)
 	}
 	v := jsontext.Value(data)
@@ -131,16 +131,26 @@ func (a *app) checkNames(c *trust.Collection, changes []repo.Change) error {
 		}
 		folded[fold] = change.Name
 	}
-	for _, change := range changes[:min(5, len(changes))] {
-		if w := repo.TargetNameWarning(change.Name); w != "" && change.Action == repo.Add {
-			a.warnf("%s", w)
-		}
-	}
+	a.warnNames(changes)
 	return nil
 }
 
-// buffers are for hashing, shared because files may be many and small.
-var buffers = sync.Pool{New: func() any { return new([256 << 10]byte) }}
+// maxNameWarnings is how many warnings show what is meant.
+const maxNameWarnings = 5
+
+func (a *app) warnNames(changes []repo.Change) {
+	warned := 0
+	for _, change := range changes {
+		w := repo.TargetNameWarning(change.Name)
+		if w == "" || change.Action != repo.Add {
+			continue
+		}
+		if warned++; warned > maxNameWarnings {
+			return
+		}
+		a.warnf("%s", w)
+	}
+}
 
 // staged is what waits for publish.
 func (a *app) staged(c *trust.Collection) ([]repo.Change, error) {
@@ -162,9 +172,11 @@ func stageFile(ctx context.Context, f *os.File, path, name string) (repo.Change,
 		return repo.Change{}, notRegular(path, before.Mode())
 	}
 	hash := sha256.New()
-	buf := buffers.Get().(*[256 << 10]byte)
-	defer buffers.Put(buf)
-	n, err := io.CopyBuffer(hash, &interruptible{ctx, f}, buf[:])
+	body, err := storage.NewBodyReader(ctx, f)
+	if err != nil {
+		return repo.Change{}, fmt.Errorf("read %s: %w", path, err)
+	}
+	n, err := io.CopyBuffer(hash, body, make([]byte, min(before.Size()+1, 256<<10)))
 	if err != nil {
 		return repo.Change{}, fmt.Errorf("read %s: %w", path, err)
 	}
@@ -190,19 +202,6 @@ func notRegular(path string, mode fs.FileMode) error {
 		return usage("publisher add COLLECTION -R "+path, "%s is a directory", path)
 	}
 	return usage("name a regular file", "%s is not a regular file", path)
-}
-
-// interruptible is a reader that ends with its context.
-type interruptible struct {
-	ctx context.Context
-	r   io.Reader
-}
-
-func (r *interruptible) Read(p []byte) (int, error) {
-	if err := r.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return r.r.Read(p)
 }
 
 // openFile opens a file to be staged. A FIFO would block for ever if it were

@@ -32,7 +32,11 @@ const MaxDepth = 32
 // one only in case, a missing name, null or a value of another type where the
 // shape wants one, a number that is not an integer within ±MaxInt, nesting
 // beyond MaxDepth, or bytes after the end.
-func Check(data []byte, max int64, s *Shape) error {
+func Check(data []byte, max int64, s *Shape) error { return CheckBelow(0, data, max, s) }
+
+// CheckBelow is Check for a value that will lie in others, that many deep: they
+// count for the nesting too.
+func CheckBelow(depth int, data []byte, max int64, s *Shape) error {
 	if int64(len(data)) > max {
 		return fmt.Errorf("%d bytes, at most %d allowed", len(data), max)
 	}
@@ -40,7 +44,7 @@ func Check(data []byte, max int64, s *Shape) error {
 		return errors.New("not valid UTF-8")
 	}
 	c := &checker{dec: jsontext.NewDecoder(bytes.NewBuffer(data))}
-	if err := c.value(s, 0); err != nil {
+	if err := c.value(s, depth); err != nil {
 		if errors.Is(err, io.EOF) {
 			err = io.ErrUnexpectedEOF
 		}

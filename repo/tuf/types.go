@@ -111,6 +111,9 @@ type Targets struct {
 	Delegations *Delegations          `json:"delegations,omitempty"`
 }
 
+// CustomDepth is how many objects a target's custom data lies in, in its file.
+const CustomDepth = 4
+
 // TargetFile describes a target. The fields stand in canonical order: nothing
 // is left to sort, of ten thousand targets.
 type TargetFile struct {
