@@ -36,7 +36,7 @@ func runCheck(ctx context.Context, a *app, name string, deep bool) error {
 	if err != nil {
 		return err
 	}
-	trusted, err := c.Cache().Get("root.json")
+	trusted, err := c.Cache().Get(rootFile)
 	if err != nil {
 		return fmt.Errorf("read trusted root: %w", err)
 	}

@@ -32,12 +32,16 @@ func toFile(name string, replace bool) (*output, error) {
 	temp := filepath.Join(filepath.Dir(name), ".publisher-"+rand.Text())
 	f, err := os.OpenFile(temp, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {
-		return nil, fmt.Errorf("write %s: %w", name, err)
+		return nil, unwritable(name, err)
+	}
+	move := durable.MoveNew
+	if replace {
+		move = os.Rename
 	}
 	keep := func() error {
 		err := errors.Join(f.Sync(), f.Close())
 		if err == nil {
-			err = move(temp, name, replace)
+			err = move(temp, name)
 		}
 		if err != nil {
 			return fmt.Errorf("write %s: %w", name, err)
@@ -45,6 +49,20 @@ func toFile(name string, replace bool) (*output, error) {
 		return durable.SyncDir(filepath.Dir(name))
 	}
 	return &output{f, keep}, nil
+}
+
+// unwritable is an error about the file beside which the temporary one cannot
+// be made, which nobody has heard of.
+func unwritable(name string, err error) error {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		err = path.Err
+	}
+	err = fmt.Errorf("write %s: %w", name, err)
+	if errors.Is(err, fs.ErrNotExist) {
+		return hinted(err, "make the directory %s first", filepath.Dir(name))
+	}
+	return err
 }
 
 // checkDestination reports why nothing can be written under that name. What is
@@ -62,23 +80,6 @@ func checkDestination(name string, replace bool) error {
 		return hinted(fmt.Errorf("%s: %w", name, fs.ErrExist), "--yes to replace it, or -o FILE to write another one")
 	}
 	return nil
-}
-
-// move gives a file its name. Not every file system has the hard links that
-// tell who came first; there, somebody who makes the file in this very moment
-// loses it.
-func move(temp, name string, replace bool) error {
-	if replace {
-		return os.Rename(temp, name)
-	}
-	err := os.Link(temp, name)
-	if err == nil || errors.Is(err, fs.ErrExist) {
-		return errors.Join(err, os.Remove(temp))
-	}
-	if err := checkDestination(name, replace); err != nil {
-		return err
-	}
-	return os.Rename(temp, name)
 }
 
 // toStdout is an output that keep copies to stdout.

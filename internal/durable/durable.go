@@ -28,7 +28,7 @@ func WriteFile(name string, data []byte, perm fs.FileMode) error {
 // concurrent callers one succeeds, the others get an error wrapping
 // fs.ErrExist.
 func CreateFile(name string, data []byte, perm fs.FileMode) error {
-	return write("create", name, data, perm, moveNew)
+	return write("create", name, data, perm, MoveNew)
 }
 
 func write(op, name string, data []byte, perm fs.FileMode, move func(from, to string) error) error {
@@ -59,10 +59,10 @@ func writeTemp(temp string, data []byte, perm fs.FileMode) error {
 	return errors.Join(err, f.Close())
 }
 
-// moveNew renames a file to a name that does not exist. Not every file system
+// MoveNew renames a file to a name that does not exist. Not every file system
 // has hard links (a USB stick with the root keys has none) and not every one
 // can rename without replacing (NFS cannot): one of the two will do.
-func moveNew(from, to string) error {
+func MoveNew(from, to string) error {
 	err := os.Link(from, to)
 	if err == nil {
 		return os.Remove(from)
