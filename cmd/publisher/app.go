@@ -23,6 +23,11 @@ type app struct {
 	out   *os.File // results
 	err   *os.File // talk
 
+	// Whether --store and --url were given: what the environment says of the
+	// other does not count then.
+	storeGiven, urlGiven bool
+
+	named       string // the collection that this command is about, empty for several
 	trust       *trust.Dir
 	now         func() time.Time
 	passphrases passphrases
@@ -68,6 +73,7 @@ func (g *globals) add(f *pflag.FlagSet) {
 
 // start takes the defaults from the environment. It runs before every verb.
 func (a *app) start() error {
+	a.storeGiven, a.urlGiven = a.flags.store != "", a.flags.url != ""
 	for env, value := range map[string]*string{
 		"PUBLISHER_TRUST_DIR": &a.flags.trustDir,
 		"PUBLISHER_STORE":     &a.flags.store,
@@ -121,6 +127,7 @@ func (a *app) collection(name string) (*trust.Collection, error) {
 	if err := repo.CheckCollection(name); err != nil {
 		return nil, err
 	}
+	a.named = name
 	return a.trust.Collection(name), nil
 }
 

@@ -19,12 +19,15 @@ import (
 )
 
 // source opens what a collection is read from. What this command was given goes
-// before what the trust directory remembers, and a URL before a store: --url,
-// --store, the URL of s, the store of s.
+// before what the environment says, that before what the trust directory
+// remembers, and each time a URL before a store.
 func (a *app) source(ctx context.Context, s trust.Settings) (storage.Getter, error) {
 	address, store := a.flags.url, a.flags.store
-	if address == "" && store == "" {
+	switch {
+	case address == "" && store == "":
 		address, store = s.URL, s.Store
+	case a.storeGiven && !a.urlGiven:
+		address = ""
 	}
 	switch {
 	case address != "":

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"publisher/lambda"
+	"publisher/repo"
 	"publisher/repo/tuf"
 )
 
@@ -38,7 +39,7 @@ An online signer does so by itself; of its collections it is asked to look now.`
 			return runRefresh(cmd.Context(), a, args, o)
 		},
 	}
-	cmd.Flags().BoolVar(&o.all, "all", false, "every collection of the trust directory that has a store")
+	cmd.Flags().BoolVar(&o.all, "all", false, "every collection of the trust directory that has a store; those not published yet, and those whose keys are not here, are skipped")
 	cmd.Flags().BoolVar(&o.force, "force", false, "also when nothing is due")
 	return cmd
 }
@@ -48,6 +49,7 @@ type refreshed struct {
 	Collection string           `json:"collection"`
 	Refreshed  bool             `json:"refreshed"`
 	Versions   map[string]int64 `json:"versions,omitempty"`
+	Skipped    string           `json:"skipped,omitempty"` // why it is not for this trust directory
 	Error      string           `json:"error,omitempty"`
 }
 
@@ -63,16 +65,35 @@ func runRefresh(ctx context.Context, a *app, names []string, o refreshOptions) e
 	results, failed := []refreshed{}, []error{}
 	for _, name := range names {
 		r, err := a.refresh(ctx, name, o.force)
-		if err != nil {
+		if o.all && err != nil {
+			r.Skipped = skipped(err)
+		}
+		if err != nil && r.Skipped == "" {
 			r.Error = oneLine(err.Error())
 			failed = append(failed, fmt.Errorf("%s: %w", name, err))
 		}
 		results = append(results, r)
 	}
+	if len(names) > 1 {
+		a.named = ""
+	}
 	if err := a.result(results, func(w io.Writer) error { return printRefreshed(w, results) }); err != nil {
 		return err
 	}
 	return errors.Join(failed...)
+}
+
+// skipped is why --all passes over a collection that cannot be refreshed from
+// here: it is somebody else's, or not there yet. It is empty for a failure.
+func skipped(err error) string {
+	var missing *repo.ThresholdError
+	switch {
+	case errors.Is(err, repo.ErrNotPublished):
+		return "not published yet"
+	case errors.As(err, &missing) && missing.Have == 0:
+		return "the " + missing.Role + " key is not here"
+	}
+	return ""
 }
 
 // ownCollections is those of the trust directory that are published from here.
@@ -97,17 +118,14 @@ func (a *app) ownCollections() ([]string, error) {
 	return own, nil
 }
 
+// refresh takes no lock: a publish may hold it for as long as its user thinks of
+// a passphrase, and the compare-and-swap keeps the two apart.
 func (a *app) refresh(ctx context.Context, name string, force bool) (refreshed, error) {
 	r := refreshed{Collection: name}
 	c, _, err := a.known(name)
 	if err != nil {
 		return r, err
 	}
-	unlock, err := c.Lock(ctx, a.waiting)
-	if err != nil {
-		return r, err
-	}
-	defer unlock()
 	signer, err := a.online(ctx, c)
 	if err != nil {
 		return r, err
@@ -148,6 +166,8 @@ func printRefreshed(w io.Writer, results []refreshed) error {
 		switch {
 		case r.Error != "":
 			text = "failed"
+		case r.Skipped != "":
+			text = "skipped: " + r.Skipped
 		case r.Refreshed && r.Versions == nil:
 			text = "refreshed by the signer"
 		case r.Refreshed:

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"strconv"
@@ -20,7 +21,7 @@ func newReset(a *app) *cobra.Command {
 		Example: `  publisher status example.com/scripts
   publisher reset example.com/scripts -n 0,2`,
 		Args: exactly(1),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			if all == (len(numbers) > 0) {
 				return usage("publisher reset COLLECTION -n 0,1 or --all", "either -n or --all is needed")
 			}
@@ -28,7 +29,7 @@ func newReset(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return runReset(a, c, numbers, all)
+			return runReset(cmd.Context(), a, c, numbers, all)
 		},
 	}
 	cmd.Flags().IntSliceVarP(&numbers, "number", "n", nil, "the `numbers` of the changes, as status shows them")
@@ -36,7 +37,14 @@ func newReset(a *app) *cobra.Command {
 	return cmd
 }
 
-func runReset(a *app, c *trust.Collection, numbers []int, all bool) error {
+// runReset waits for a publish that is at work: it publishes what it has read,
+// whatever is taken back meanwhile.
+func runReset(ctx context.Context, a *app, c *trust.Collection, numbers []int, all bool) error {
+	unlock, err := c.Lock(ctx, a.waiting)
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	list := c.Changelist()
 	if all {
 		if err := list.Clear(); err != nil {
