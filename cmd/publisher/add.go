@@ -96,11 +96,12 @@ func runAdd(ctx context.Context, a *app, args []string, o addOptions) error {
 	var files []candidate
 	switch {
 	case o.recursive != "":
-		files, err = walkFiles(o.recursive, o.prefix)
+		files, err = a.walkFiles(o.recursive, o.prefix)
 	case o.manifest != "":
 		files, err = a.readManifest(o.manifest)
 	default:
 		files = []candidate{{Name: args[1], File: args[2], open: func() (*os.File, error) { return openFile(args[2]) }}}
+		err = a.apart(args[2])
 	}
 	if err != nil {
 		return err
@@ -132,7 +133,10 @@ type candidate struct {
 
 // walkFiles lists every file below dir. Symbolic links may lead to files inside
 // of it, not out of it.
-func walkFiles(dir, prefix string) ([]candidate, error) {
+func (a *app) walkFiles(dir, prefix string) ([]candidate, error) {
+	if err := a.apart(dir); err != nil {
+		return nil, err
+	}
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return nil, err
@@ -187,6 +191,11 @@ func (a *app) readManifest(name string) ([]candidate, error) {
 		c, err := parseLine(lines.Bytes(), dir)
 		if err != nil {
 			return nil, usage(`one JSON object per line: {"name": "a/b", "file": "path"}`, "%s, line %d: %w", name, n, err)
+		}
+		if c.File != "" {
+			if err := a.apart(c.File); err != nil {
+				return nil, fmt.Errorf("%s, line %d: %w", name, n, err)
+			}
 		}
 		files = append(files, c)
 	}

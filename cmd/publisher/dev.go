@@ -72,8 +72,8 @@ func (a *app) dev(ctx context.Context, o devOptions) error {
 	if err != nil {
 		return err
 	}
-	if inside(path, a.trust.Path()) {
-		return usage("--dir DIR, a directory of its own", "%s holds the trust directory: its private keys would be served", path)
+	if err := a.apart(path); err != nil {
+		return hinted(err, "--dir DIR, a directory of its own")
 	}
 	served, err := a.describeServed(path)
 	if err != nil {
@@ -157,16 +157,6 @@ func portAfter(address string) string {
 		return "127.0.0.1:0"
 	}
 	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port+1))
-}
-
-// inside reports whether path is dir or lies below it.
-func inside(dir, path string) bool {
-	path, err := filepath.Abs(path)
-	if err != nil {
-		return false
-	}
-	rel, err := filepath.Rel(dir, path)
-	return err == nil && filepath.IsLocal(rel)
 }
 
 func (a *app) listen(o devOptions) (net.Listener, error) {
