@@ -35,7 +35,8 @@ func (c *Collection) file(name string) string { return filepath.Join(c.dir, name
 // Create makes the collection, all of it or nothing: fill puts the verified
 // root into the cache of a draft, which becomes the collection when fill
 // returns nil. An error of fill is returned as it is. It fails with
-// fs.ErrExist, before fill, if the collection exists.
+// fs.ErrExist, before fill, if the collection exists, and with ErrUnsynced if
+// the collection was made all the same.
 //
 // The caller holds Lock, so that what a killed Create has left can be told from
 // one at work.
@@ -54,10 +55,12 @@ func (c *Collection) Create(s Settings, fill func(*Cache) error) error {
 		return errors.Join(err, draft.discard())
 	}
 	err := move(draft.dir, c.dir)
-	if errors.Is(err, fs.ErrExist) {
+	switch {
+	case errors.Is(err, fs.ErrExist):
 		return errors.Join(c.exists(), draft.discard())
-	}
-	if err != nil {
+	case errors.Is(err, ErrUnsynced):
+		return fmt.Errorf("create collection %s: %w", c.name, err)
+	case err != nil:
 		return fmt.Errorf("create collection %s: %w", c.name, errors.Join(err, draft.discard()))
 	}
 	return nil
@@ -106,12 +109,19 @@ func (c *Collection) Delete() error {
 	return nil
 }
 
-// move renames a directory, durably.
+// ErrUnsynced reports a change that was made and may not outlast a power cut.
+var ErrUnsynced = errors.New("it is done, but a power cut may undo it")
+
+// move renames a directory, durably: an error that is not ErrUnsynced means that
+// it was not renamed.
 func move(from, to string) error {
 	if err := os.Rename(from, to); err != nil {
 		return err
 	}
-	return errors.Join(durable.SyncDir(filepath.Dir(to)), durable.SyncDir(filepath.Dir(from)))
+	if err := errors.Join(durable.SyncDir(filepath.Dir(to)), durable.SyncDir(filepath.Dir(from))); err != nil {
+		return fmt.Errorf("%w: %w", ErrUnsynced, err)
+	}
+	return nil
 }
 
 // check fails unless the collection exists.

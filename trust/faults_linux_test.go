@@ -131,6 +131,31 @@ func TestReadOnlyDirectory(t *testing.T) {
 	}
 }
 
+// TestCreateUnsynced: a collection that is there is not reported as one that is
+// not, even if nobody can say for how long.
+func TestCreateUnsynced(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Chmod(filepath.Dir(dir), 0o755); err != nil { // nobody may look
+		t.Fatal(err)
+	}
+	d := trust.Open(filepath.Join(dir, "trust"))
+	created(t, d)
+	chmodAll(t, d.Path(), 0o777, 0o666)
+	// Directories may be moved into it, but it cannot be opened to be synced.
+	if err := os.Chmod(filepath.Join(d.Path(), "collections"), 0o333); err != nil {
+		t.Fatal(err)
+	}
+	c := d.Collection("example.com")
+	asNobody(func() {
+		if err := create(c); !errors.Is(err, trust.ErrUnsynced) {
+			t.Errorf("got %v, want ErrUnsynced", err)
+		}
+	})
+	if root, err := c.Cache().Get("root.json"); err != nil {
+		t.Errorf("the collection is not there: %q, %v", root, err)
+	}
+}
+
 func chmodAll(t *testing.T, root string, dirs, files fs.FileMode) {
 	for path, what := range tree(t, root) {
 		mode := files

@@ -425,7 +425,7 @@ func (a *app) saveCollection(c *trust.Collection, place trust.Settings, root *tu
 		}
 		return putRoot(cache, root)
 	})
-	if err != nil {
+	if err != nil && !errors.Is(err, trust.ErrUnsynced) { // with which the collection is there, and needs them
 		err = errors.Join(err, a.removeKeys(stored))
 	}
 	return stored, err
