@@ -119,7 +119,10 @@ func TestNoBucket(t *testing.T) {
 // TestRequestForm: a request is read as a whole or not at all.
 func TestRequestForm(t *testing.T) {
 	w := published(t)
-	for _, event := range []string{`{"action":"refresh","force":true}`, `{"action":"cosign","collection":"` + scripts + `","root":"%"}`} {
+	for _, event := range []string{
+		`{"action":"refresh","force":true}`, `{"action":"refresh","collection":null}`,
+		`{"action":"cosign","collection":"` + scripts + `","root":"%"}`,
+	} {
 		w.wantRefused(event, "malformed")
 	}
 }
