@@ -29,7 +29,6 @@ var suites = []struct{ pkg, run, skip string }{
 
 // survive is the mutants that no test can tell from the program, and why.
 var survive = map[string]string{
-	"repo/verify.go chain: d == nil → return nil, reject(role, \"no role delegates to it\")":                         "checkRoles has refused it; without, the loop would not end",
 	"repo/profile.go CheckTargetFile: err != nil → return fmt.Errorf(\"%q is not a sha256 in lower-case hex\", sum)": "what does not decode is not what its bytes encode to",
 	"repo/inbox.go Answer: err != nil → return nil, fmt.Errorf(\"encode receipt: %w\", err)":                         "a receipt can always be encoded",
 	"lambda/event.go open: err != nil → return nil, refused(eventHint, \"the event is malformed: %v\", err)":         "the gate has the shape of what is decoded, and the decoder refuses most of what the gate does",
