@@ -1,6 +1,7 @@
 package repo
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -103,9 +104,25 @@ func (p *Publisher) commit(ctx context.Context, plan *Plan, sub *Submission) (*R
 func (p *Publisher) Plan(ctx context.Context, changes []Change) (*Plan, error) {
 	base, err := p.loader().Load(ctx)
 	if err != nil {
-		return nil, err
+		return nil, p.unlessForeign(ctx, err)
 	}
 	return base.Plan(ctx, changes)
+}
+
+// unlessForeign is ErrPublished in place of the error of a Load that found
+// somebody else's collection where ours was to be published: ours was never
+// seen there, and the first root is another.
+func (p *Publisher) unlessForeign(ctx context.Context, err error) error {
+	var bad *VerifyError
+	if _, never := p.Cache.Get("timestamp.json"); !errors.As(err, &bad) || never == nil {
+		return err
+	}
+	ours, cacheErr := p.Cache.Get(SlotName(tuf.RoleRoot, 1))
+	there, _, readErr := storage.Read(ctx, p.Store, SlotKey(p.Collection, tuf.RoleRoot, 1), MaxRoot)
+	if cacheErr != nil || readErr != nil || bytes.Equal(ours, there) {
+		return err
+	}
+	return ErrPublished
 }
 
 // loader reads the collection for a change.

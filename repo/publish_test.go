@@ -1,6 +1,7 @@
 package repo_test
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -63,5 +64,29 @@ func TestPublishRenews(t *testing.T) {
 		if f.Signed.Version != test.want || f.Signed.Targets["a"].Length != 1 {
 			t.Errorf("after %v targets has version %d with %d targets, want version %d", test.after, f.Signed.Version, len(f.Signed.Targets), test.want)
 		}
+	}
+}
+
+// TestPublishForeign: whose name is somebody else's collection by now is told
+// so, as long as theirs was never there; later it is an attack.
+func TestPublishForeign(t *testing.T) {
+	theirs, ours := newWorld(t), newWorld(t)
+	theirs.mustPublish(add("a", "1"))
+	if err := ours.cache.Put("1.root.json", ours.root); err != nil {
+		t.Fatal(err)
+	}
+	mine := ours.store
+	ours.store = theirs.store
+	if _, err := ours.publish(add("a", "2")); !errors.Is(err, repo.ErrPublished) {
+		t.Errorf("got %v, want ErrPublished", err)
+	}
+	theirs.mustBeClean()
+
+	ours.store = mine
+	ours.mustPublish(add("a", "2"))
+	ours.store = theirs.store
+	_, err := ours.publish(add("a", "3"))
+	if bad := (*repo.VerifyError)(nil); !errors.As(err, &bad) {
+		t.Errorf("after a publication: got %v, want a VerifyError", err)
 	}
 }
