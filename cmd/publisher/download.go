@@ -61,6 +61,13 @@ func (a *app) download(ctx context.Context, collection string, names []string, o
 	if err != nil {
 		return err
 	}
+	if out != "" && out != "-" && isDirectory(out) {
+		made := missingDirs(filepath.Clean(out))
+		defer removeEmpty(made) // those that hold a target stay
+		if err := durable.MkdirAll(filepath.Clean(out), 0o777); err != nil {
+			return err
+		}
+	}
 	advance, finish := a.progress("downloading", total)
 	defer finish()
 	d := &downloading{view, source, advance}
@@ -135,11 +142,6 @@ func destinations(names []string, out string) ([]string, error) {
 			return nil, usage("-o DIR/ to write several targets", "%d targets cannot all be written to %s", len(names), out)
 		}
 		return []string{out}, nil
-	}
-	if out != "" {
-		if err := durable.MkdirAll(filepath.Clean(out), 0o777); err != nil {
-			return nil, err
-		}
 	}
 	files := make([]string, len(names))
 	taken := map[string]string{}

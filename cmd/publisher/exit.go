@@ -83,6 +83,12 @@ func (a *app) report(err error) int {
 		return exitOK
 	}
 	code, hint := diagnose(err)
+	if as[*repo.VerifyError](err) && hint == verifyHint && a.publishes(a.named) {
+		hint = restoreHint
+	}
+	if a.named != "" {
+		hint = strings.ReplaceAll(hint, "COLLECTION", a.named)
+	}
 	a.errorf("%s", oneLine(err.Error()))
 	if hint != "" {
 		a.hintf("%s", hint)
@@ -101,6 +107,16 @@ func diagnose(err error) (code int, hint string) {
 		hint = "run the same command again; if that does not help: publisher check COLLECTION"
 	}
 	return code, hint
+}
+
+// publishes reports whether keys of a collection are here.
+func (a *app) publishes(name string) bool {
+	for id := range a.trustedKeys(name) {
+		if _, err := a.trust.Keys().Get(id); err == nil {
+			return true
+		}
+	}
+	return false
 }
 
 // foreseen is what diagnoses say of an error, or nothing.
@@ -142,11 +158,10 @@ var diagnoses = []struct {
 	{isUnknownCommand, exitUsage, "publisher --help"},
 	{isFlagGroup, exitUsage, "leave out one of these flags"},
 	{as[*repo.ExpiredError], exitVerification, "ask its publisher to run: publisher refresh COLLECTION (timestamp, snapshot) or publisher publish COLLECTION (targets)"},
-	{as[*repo.VerifyError], exitVerification, "do not use what you have; publisher check COLLECTION lists everything that is wrong"},
+	{as[*repo.VerifyError], exitVerification, verifyHint},
 	{as[*repo.GraceError], exitConflict, "run the same command again after that time"},
 	{as[*repo.ThresholdError], exitThreshold, "publisher key import FILE --role ROLE brings in a missing key"},
 	{is(keys.ErrPassphrase), exitKey, "set PUBLISHER_<ROLE>_PASSPHRASE, or use --passphrase-file FILE"},
-	{is(repo.ErrNoKey), exitKey, "publisher key list shows the keys at hand; publisher key import FILE brings one in"},
 	{is(repo.ErrPublished), exitConflict, "publisher trust add COLLECTION --root FILE to use the one that is there, or choose another name"},
 	{is(repo.ErrFileChanged), exitFailed, "stage it again with publisher add"},
 	{is(repo.ErrCollectionName), exitUsage, "use a name such as example.com/scripts"},
@@ -158,12 +173,20 @@ var diagnoses = []struct {
 	{is(repo.ErrNoRole), exitNotFound, "publisher list COLLECTION shows what is there"},
 	{is(fs.ErrNotExist), exitNotFound, "check the name"},
 	{is(fs.ErrExist), exitConflict, "choose another name"},
+	{is(syscall.ENOTDIR), exitFailed, "choose another name: where it has a directory there is a file or an object"},
 	{is(syscall.ENOSPC), exitFailed, "make room on the disk and run the same command again: nothing is lost"},
 	{is(context.DeadlineExceeded), exitFailed, unreachable},
 	{as[*net.OpError], exitFailed, unreachable},
 	{as[*url.Error], exitFailed, unreachable},
 	{as[statusError], exitFailed, unreachable},
 }
+
+// What to do about content that does not verify: for who pulls it, and for who
+// publishes it.
+const (
+	verifyHint  = "do not use what you have; publisher check COLLECTION lists everything that is wrong"
+	restoreHint = "publisher check COLLECTION lists everything that is wrong: restore that from a backup or a mirror"
+)
 
 const unreachable = "check that the store can be reached, and run the same command again"
 

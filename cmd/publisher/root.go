@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -33,8 +34,33 @@ S3, MinIO or a directory, and any TUF client verifies what it downloads.
 	for _, verb := range verbs {
 		cmd.AddCommand(verb(a))
 	}
+	cmd.InitDefaultCompletionCmd()
+	cmd.InitDefaultHelpCmd()
+	refuseUnknown(cmd)
 	a.completeArguments(cmd)
 	return cmd
+}
+
+// refuseUnknown makes usage errors of what cobra's own commands take for a
+// request for help.
+func refuseUnknown(root *cobra.Command) {
+	for _, cmd := range root.Commands() {
+		switch cmd.Name() {
+		case "completion":
+			family(cmd)
+		case "help":
+			cmd.Args = func(help *cobra.Command, args []string) error {
+				_, rest, err := root.Find(args)
+				if err == nil && len(rest) > 0 {
+					err = fmt.Errorf("unknown command %q", strings.Join(args, " "))
+				}
+				if err != nil {
+					return usageOf(root, err)
+				}
+				return nil
+			}
+		}
+	}
 }
 
 const (

@@ -115,7 +115,7 @@ func (a *app) checkWithin(s state, within time.Duration) error {
 			hint = "publisher publish " + s.Collection
 		}
 		return &cliError{
-			err:  fmt.Errorf("%s expires in %s, at %s", repo.RoleToNotary(e.Role), left.Round(time.Minute), e.Expires.Format(time.RFC3339)),
+			err:  fmt.Errorf("%s %s, at %s", repo.RoleToNotary(e.Role), expiry(left), e.Expires.Format(time.RFC3339)),
 			hint: hint,
 			code: exitExpiring,
 		}
@@ -167,6 +167,14 @@ func (a *app) printExpiries(w io.Writer, s state) error {
 		rows[i] = []string{repo.RoleToNotary(e.Role), strconv.FormatInt(e.Version, 10), e.Expires.Format(time.RFC3339), in}
 	}
 	return printTable(w, []string{"ROLE", "VERSION", "EXPIRES", ""}, rows)
+}
+
+// expiry says when something expires that has so much time left.
+func expiry(left time.Duration) string {
+	if left <= 0 {
+		return "expired " + days(-left) + " ago"
+	}
+	return "expires in " + days(left)
 }
 
 // days is a duration as people plan with it.

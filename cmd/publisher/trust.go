@@ -63,6 +63,23 @@ func (a *app) trusted(name string) (trustedRoot, error) {
 	return newTrustedRoot(name, s, root), nil
 }
 
+// trustedKeys is the keys in the trusted root of a collection, none if there is
+// no root that can be read.
+func (a *app) trustedKeys(name string) map[string]tuf.Key {
+	if name == "" {
+		return nil
+	}
+	data, err := a.trust.Collection(name).Cache().Get(rootFile)
+	if err != nil {
+		return nil
+	}
+	root, err := tuf.Parse[tuf.Root](data, repo.MaxRoot)
+	if err != nil {
+		return nil
+	}
+	return root.Signed.Keys
+}
+
 // parseRoot reads a root that can be trusted: well-formed, signed by itself and
 // not of another collection. From is where it comes from.
 func parseRoot(data []byte, collection, from string) (*tuf.File[tuf.Root], error) {
