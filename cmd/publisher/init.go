@@ -76,42 +76,34 @@ export) and keep that offline.`,
 	return cmd
 }
 
-// runInit makes everything in memory first and writes it in one step at the
-// end, so that what fails on the way leaves nothing behind.
+// runInit makes everything in memory first, then asks those that the collection
+// will rely on, and writes last, in one step, so that what fails on the way
+// leaves nothing behind.
 func runInit(ctx context.Context, a *app, name string, o initOptions) error {
-	c, err := a.collection(name)
+	n, err := a.draft(ctx, name, o)
 	if err != nil {
 		return err
 	}
-	unlock, err := c.Lock(ctx, a.waiting)
+	if n.place.Online != "" {
+		if err := a.askSigner(ctx, n); err != nil {
+			return err
+		}
+	}
+	root, err := repo.NewRoot(ctx, n.Genesis, pairRing(n.pairs), a.now())
+	if err != nil {
+		return err
+	}
+	unlock, stored, err := a.establish(ctx, n, root, o)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	g, err := a.genesis(name, o)
-	if err != nil {
-		return err
-	}
-	place, store, err := a.newPlace(ctx, c)
-	if err != nil {
-		return err
-	}
-	if err := a.prepare(ctx, g, place, store, o); err != nil {
-		return err
-	}
-	root, pairs, err := a.makeRoot(ctx, g, o)
-	if err != nil {
-		return err
-	}
-	stored, err := a.saveCollection(c, place, root, pairs)
-	if err != nil {
-		return err
-	}
+	c, place := n.c, n.place
 	made := initResult(name, root, place)
 	var done *repo.Published
 	if o.publish || place.Online != "" {
 		if done, err = a.publishLocked(ctx, c, publishOptions{}); err != nil {
-			return a.unpublished(ctx, c, store, stored, err)
+			return a.unpublished(ctx, c, n.store, stored, err)
 		}
 		p := newPublished(c, done)
 		made.Publication = &p
@@ -125,45 +117,84 @@ func runInit(ctx context.Context, a *app, name string, o initOptions) error {
 	return nil
 }
 
-// prepare makes sure of those that the collection will rely on: the store, and
-// the signer, who is asked for its keys.
-func (a *app) prepare(ctx context.Context, g *plannedRoot, place trust.Settings, store storage.Store, o initOptions) error {
-	if place.Online == "" {
-		if o.offline {
-			return nil
-		}
-		if err := a.checkNew(ctx, store, g.Collection); err != nil {
-			return err
-		}
-		return a.checkStore(ctx, store, g.Collection, o.singleWriter)
+// draft is a collection as far as it can be made without asking anybody but the
+// user.
+func (a *app) draft(ctx context.Context, name string, o initOptions) (*newCollection, error) {
+	c, err := a.collection(name)
+	if err != nil {
+		return nil, err
 	}
+	n, err := a.genesis(c, o)
+	if err != nil {
+		return nil, err
+	}
+	if n.place, n.store, err = a.newPlace(ctx, c); err != nil {
+		return nil, err
+	}
+	if n.place.Online != "" {
+		if err := n.leaveKeys(o); err != nil {
+			return nil, err
+		}
+	}
+	return n, a.makePairs(n, o)
+}
+
+// leaveKeys leaves the keys of snapshot and timestamp to the signer.
+func (n *newCollection) leaveKeys(o initOptions) error {
 	if o.offline || o.singleWriter {
 		return usage("leave it out", "--offline and --single-writer do not go with --online: the signer writes, and does so now")
 	}
-	if err := a.checkNew(ctx, store, g.Collection); err != nil {
-		return err
-	}
-	if _, err := openStore(ctx, place.Inbox); err != nil {
-		return fmt.Errorf("open inbox: %w", err)
-	}
-	return a.askKeys(ctx, g, place.Online)
-}
-
-// askKeys takes the signer's keys for snapshot and timestamp.
-func (a *app) askKeys(ctx context.Context, g *plannedRoot, online string) error {
 	for _, role := range onlineRoles {
-		if g.count[role] != 1 {
+		if n.count[role] != 1 {
 			return usage("leave out --threshold "+role, "--threshold %s does not go with --online: the signer has one key for it", role)
 		}
+		n.count[role] = 0
 	}
-	keys, err := a.signerKeys(ctx, g.Collection, online)
+	return nil
+}
+
+// askSigner takes the signer's keys for snapshot and timestamp.
+func (a *app) askSigner(ctx context.Context, n *newCollection) error {
+	if err := a.checkNew(ctx, n.store, n.Collection); err != nil {
+		return err
+	}
+	if _, err := openStore(ctx, n.place.Inbox); err != nil {
+		return fmt.Errorf("open inbox: %w", err)
+	}
+	keys, err := a.signerKeys(ctx, n.Collection, n.place.Online)
 	if err != nil {
 		return err
 	}
 	for role, key := range keys {
-		g.Keys[role] = []tuf.Key{key}
+		n.Keys[role] = []tuf.Key{key}
 	}
 	return nil
+}
+
+// establish stores a new collection, after a last look at the store, and locks
+// it. It returns the IDs of the keys that it has stored.
+func (a *app) establish(ctx context.Context, n *newCollection, root *tuf.File[tuf.Root], o initOptions) (unlock func(), stored []string, err error) {
+	made := missingDirs(storeDir(n.place.Store))
+	defer func() {
+		if err != nil {
+			removeEmpty(made)
+		}
+	}()
+	if n.place.Online == "" && !o.offline {
+		if err := a.checkNew(ctx, n.store, n.Collection); err != nil {
+			return nil, nil, err
+		}
+		if err := a.checkStore(ctx, n.store, n.Collection, o.singleWriter); err != nil {
+			return nil, nil, err
+		}
+	}
+	if unlock, err = n.c.Lock(ctx, a.waiting); err != nil {
+		return nil, nil, err
+	}
+	if stored, err = a.saveCollection(n.c, n.place, root, n.pairs); err != nil {
+		unlock()
+	}
+	return unlock, stored, err
 }
 
 // unpublished is the error of an init that failed after everything was stored
@@ -199,13 +230,13 @@ func (a *app) removeKeys(ids []string) error {
 }
 
 // genesis reads what the flags say of the first root, but for the keys.
-func (a *app) genesis(name string, o initOptions) (*plannedRoot, error) {
-	p := &plannedRoot{
+func (a *app) genesis(c *trust.Collection, o initOptions) (*newCollection, error) {
+	p := &newCollection{
 		Genesis: repo.Genesis{
-			Collection: name, Lifetimes: repo.Lifetimes{},
+			Collection: c.Name(), Lifetimes: repo.Lifetimes{},
 			Thresholds: map[string]int64{}, Keys: map[string][]tuf.Key{},
 		},
-		count: map[string]int{},
+		c: c, count: map[string]int{},
 	}
 	if !slices.Contains([]string{keys.Ed25519, keys.ECDSA, keys.RSA}, o.keyType) {
 		return nil, usage("--key-type ed25519, ecdsa or rsa", "--key-type %s is not a kind of key", o.keyType)
@@ -231,28 +262,41 @@ func (a *app) genesis(name string, o initOptions) (*plannedRoot, error) {
 	return p, nil
 }
 
-type plannedRoot struct {
+// A newCollection is one that does not exist yet.
+type newCollection struct {
 	repo.Genesis
-	count map[string]int // of keys, by role
+	c     *trust.Collection
+	place trust.Settings
+	store storage.Store
+	count map[string]int // of keys that are made here, by role
+	pairs []pair
 }
+
+// maxKeys is how many keys of a role init makes.
+const maxKeys = 100
 
 // setThreshold reads n or n/m. Root keys that are given are as many as they
 // are.
-func (p *plannedRoot) setThreshold(role, text string, rootKeys int) error {
+func (p *newCollection) setThreshold(role, text string, rootKeys int) error {
 	first, second, ok := strings.Cut(text, "/")
 	if !ok {
 		second = first
 	}
 	n, err := strconv.Atoi(first)
 	m, err2 := strconv.Atoi(second)
-	if err != nil || err2 != nil {
-		return usage("--threshold root=2/3", "--threshold %s=%s is not a number", role, text)
-	}
 	if role == tuf.RoleRoot && rootKeys > 0 {
 		m = rootKeys
 	}
-	if !slices.Contains(tuf.TopLevel, role) || n < 1 || m < n || m > 100 {
-		return usage("--threshold root=2/3", "--threshold %s=%s: %d signatures of %d keys of %s", role, text, n, m, role)
+	const hint = "--threshold root=2/3"
+	switch {
+	case !slices.Contains(tuf.TopLevel, role):
+		return usage(hint, "--threshold %s=%s: %s is none of the roles %s", role, text, role, strings.Join(tuf.TopLevel, ", "))
+	case err != nil || err2 != nil:
+		return usage(hint, "--threshold %s=%s is not a number", role, text)
+	case n < 1:
+		return usage(hint, "--threshold %s=%s: at least one key must sign, not %d", role, text, n)
+	case m < n || m > maxKeys:
+		return usage(hint, "--threshold %s=%s: %d signatures of %d keys, with at most %d keys", role, text, n, m, maxKeys)
 	}
 	p.Thresholds[role], p.count[role] = int64(n), m
 	return nil
@@ -260,9 +304,9 @@ func (p *plannedRoot) setThreshold(role, text string, rootKeys int) error {
 
 // newPlace is where a collection will be that must not be known here yet.
 func (a *app) newPlace(ctx context.Context, c *trust.Collection) (trust.Settings, storage.Store, error) {
-	place := trust.Settings{
-		Store: a.flags.store, URL: a.flags.url, TLSCACert: a.flags.tlsCACert,
-		Online: a.flags.online, Inbox: a.flags.inbox,
+	place, err := a.rememberedPlace(trust.Settings{})
+	if err != nil {
+		return place, nil, err
 	}
 	if _, err := c.Settings(); err == nil {
 		return place, nil, &cliError{
@@ -273,9 +317,6 @@ func (a *app) newPlace(ctx context.Context, c *trust.Collection) (trust.Settings
 	}
 	if place.Store == "" {
 		return place, nil, usage(storeHint, "no store given")
-	}
-	if err := a.checkOnline(&place); err != nil {
-		return place, nil, err
 	}
 	store, err := openStore(ctx, place.Store)
 	return place, store, err
@@ -320,65 +361,85 @@ type pair struct {
 	passphrase []byte
 }
 
-// makeRoot makes or reads the keys and signs the first root with them.
-func (a *app) makeRoot(ctx context.Context, p *plannedRoot, o initOptions) (*tuf.File[tuf.Root], []pair, error) {
-	pairs, err := a.rootPairs(p, o)
-	if err != nil {
-		return nil, nil, err
+// makePairs makes or reads the keys, and asks for the passphrases under which
+// they will be stored.
+func (a *app) makePairs(n *newCollection, o initOptions) error {
+	if err := a.rootPairs(n, o); err != nil {
+		return err
 	}
 	for _, role := range tuf.TopLevel {
-		for i := len(p.Keys[role]); i < p.count[role]; i++ {
+		for i := len(n.Keys[role]); i < n.count[role]; i++ {
 			signer, err := keys.Generate(o.keyType)
 			if err != nil {
-				return nil, nil, err
+				return err
 			}
-			if pairs, err = p.add(pairs, role, signer); err != nil {
-				return nil, nil, err
+			if err := n.add(role, signer); err != nil {
+				return err
 			}
 		}
 	}
-	if err := a.lock(pairs, o.noPassphrase); err != nil {
-		return nil, nil, err
-	}
-	root, err := repo.NewRoot(ctx, p.Genesis, pairRing(pairs), a.now())
-	return root, pairs, err
+	return a.lock(n.pairs, o.noPassphrase)
 }
 
-func (p *plannedRoot) add(pairs []pair, role string, signer crypto.Signer) ([]pair, error) {
+func (n *newCollection) add(role string, signer crypto.Signer) error {
 	key, err := tuf.NewKey(signer.Public())
 	if err != nil {
-		return nil, &cliError{err: err, hint: "use an ed25519, ECDSA P-256 or RSA key", code: exitKey}
+		return &cliError{err: err, hint: "use an ed25519, ECDSA P-256 or RSA key", code: exitKey}
 	}
 	id := key.ID()
-	if slices.ContainsFunc(pairs, func(p pair) bool { return p.id == id }) {
-		return nil, usage("name each key once", "key %s is given twice", id)
+	if slices.ContainsFunc(n.pairs, func(p pair) bool { return p.id == id }) {
+		return usage("name each key once", "key %s is given twice", id)
 	}
-	p.Keys[role] = append(p.Keys[role], key)
-	return append(pairs, pair{role: role, signer: signer, id: id}), nil
+	n.Keys[role] = append(n.Keys[role], key)
+	n.pairs = append(n.pairs, pair{role: role, signer: signer, id: id})
+	return nil
 }
 
 // rootPairs reads the root keys that were given.
-func (a *app) rootPairs(p *plannedRoot, o initOptions) ([]pair, error) {
-	var pairs []pair
+func (a *app) rootPairs(n *newCollection, o initOptions) error {
 	for _, file := range o.rootKeys {
 		private, err := a.readKeyFile(file, tuf.RoleRoot)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		for _, k := range private {
-			if k.Collection != "" && k.Collection != p.Collection {
-				return nil, &cliError{
-					err:  fmt.Errorf("%s: the key belongs to the collection %s", file, k.Collection),
-					hint: "use a key of its own for each collection",
-					code: exitKey,
-				}
+			if err := n.add(tuf.RoleRoot, k.Signer); err != nil {
+				return err
 			}
-			if pairs, err = p.add(pairs, tuf.RoleRoot, k.Signer); err != nil {
-				return nil, err
+			other, err := a.otherOwner(k, n.pairs[len(n.pairs)-1].id, n.Collection)
+			if err != nil {
+				return err
+			}
+			if other != "" {
+				return keyError("use a key of its own for each collection", "%s: the key belongs to the collection %s", file, other)
 			}
 		}
 	}
-	return pairs, nil
+	return nil
+}
+
+// otherOwner is the collection, other than name, that a key belongs to: by its
+// own file, by that in the trust directory, or by the trusted roots there.
+func (a *app) otherOwner(k keys.Private, id, name string) (string, error) {
+	owners := []string{k.Collection}
+	if held, err := a.heldKey(id); err == nil {
+		owners = append(owners, held.Collection)
+	}
+	known, err := a.trust.Collections()
+	if err != nil {
+		return "", err
+	}
+	for _, c := range known {
+		if _, ok := a.trustedKeys(c)[id]; ok {
+			owners = append(owners, c)
+		}
+	}
+	for _, owner := range owners {
+		if owner != "" && owner != name {
+			return printable(owner), nil
+		}
+	}
+	return "", nil
 }
 
 // lock asks for the passphrases under which the keys will be stored.

@@ -48,11 +48,25 @@ var storeForms = map[string]string{
 	"minio": "minio://host:9000/bucket/prefix",
 }
 
-func openDir(u *url.URL, raw string) (storage.Store, error) {
+// storeDir is where the directory of a store is, empty for other stores.
+func storeDir(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil || u.Scheme != "file" {
+		return ""
+	}
+	return filePath(u)
+}
+
+func filePath(u *url.URL) string {
 	path := filepath.FromSlash(u.Path)
 	if runtime.GOOS == "windows" {
 		path = strings.TrimPrefix(path, `\`) // file:///C:/dir
 	}
+	return path
+}
+
+func openDir(u *url.URL, raw string) (storage.Store, error) {
+	path := filePath(u)
 	if u.Host != "" || u.RawQuery != "" || u.Fragment != "" || !filepath.IsAbs(path) {
 		return nil, fmt.Errorf("store %q is not an absolute path", raw)
 	}
