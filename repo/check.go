@@ -30,12 +30,14 @@ type Checked struct {
 	Targets  int              `json:"targets"`  // objects that were looked at
 }
 
-// A Checker proves the invariants of a collection, from its first root to its
-// last target, as the design lists them.
+// A Checker proves those invariants of a collection that can be seen in what is
+// published, from its first root to its last target, as the design lists them.
 type Checker struct {
 	Source     storage.Getter
 	Collection string
 	Trusted    []byte // the newest root known to be right
+	Timestamp  []byte // the one verified last, behind which the store must not fall, nil for none
+	Snapshot   []byte // likewise
 	Now        time.Time
 	Deep       bool // read every target and hash it
 
@@ -180,11 +182,14 @@ func (c *Checker) checkMetadata(ctx context.Context) error {
 	if ts == nil {
 		return nil
 	}
+	checkSince(c, "timestamp.json", c.Timestamp, ts, root, tuf.RoleTimestamp, checkTimestampRollback)
 	stock.timestamp = data
 	snapshot, err := c.checkSnapshot(ctx, root, ts.Signed.Meta["snapshot.json"])
 	if snapshot == nil {
 		return err
 	}
+	name := SlotName(tuf.RoleSnapshot, snapshot.Signed.Version)
+	checkSince(c, name, c.Snapshot, snapshot, root, tuf.RoleSnapshot, checkSnapshotRollback)
 	stock.snapshot = snapshot.Bytes()
 	if err := c.checkRoles(ctx, root, snapshot, stock); err != nil {
 		return err
@@ -207,6 +212,17 @@ func checkFile[T tuf.Content](c *Checker, name string, data []byte, root *tuf.Fi
 		err, verifyTop(root, role, f), checkSalt(f, role, root.Signed.Roles[role], root.Signed.Keys), c.expired(f.Head()),
 	})
 	return f
+}
+
+// checkSince compares a top-level role's file with the one verified last. As for
+// clients, that one does not count if the newest root does not verify it.
+func checkSince[T tuf.Content](
+	c *Checker, name string, last []byte, f *tuf.File[T], root *tuf.File[tuf.Root], role string, rollback func(old, f *T) error,
+) {
+	old, err := tuf.Parse[T](last, maxMetadata)
+	if err == nil && verifyTop(root, role, old) == nil {
+		c.problem("metadata/"+name, rollback(&old.Signed, &f.Signed))
+	}
 }
 
 // checkListed reads a file that another one lists, and compares the two.

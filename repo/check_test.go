@@ -170,6 +170,42 @@ func TestCheckDeep(t *testing.T) {
 // plain is a store that can only get.
 type plain struct{ storage.Getter }
 
+// TestCheckRollback: a store that is whole and older than what was verified
+// before is not right.
+func TestCheckRollback(t *testing.T) {
+	base := family(t)
+	before := tampering(t, base)
+	base.mustPublish(add("x", "1"))
+	oldRole := tampering(t, base)
+	oldRole.resign("snapshot", func(o object) { delete(o["meta"].(object), "ci.deep.json") })
+	for _, tt := range []struct {
+		name string
+		w    *tamperer
+		want []repo.Problem
+	}{
+		{"as it was verified", tampering(t, base), []repo.Problem{}},
+		{"an older timestamp", before, []repo.Problem{
+			{File: "metadata/3.snapshot.json", What: "targets.json is listed with version 2, but version 3 was there before"},
+			{File: "metadata/timestamp.json", What: "version 3, but version 4 was there before"},
+		}},
+		{"an older snapshot", oldRole, []repo.Problem{
+			{File: "metadata/4.snapshot.json", What: "ci.deep.json is no longer listed"},
+		}},
+	} {
+		c := &repo.Checker{
+			Source: tt.w.raw, Collection: collection, Trusted: base.root, Now: base.now,
+			Timestamp: base.cache["timestamp.json"], Snapshot: base.cache["snapshot.json"],
+		}
+		found, err := c.Check(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(tt.want, found.Problems); diff != "" {
+			t.Errorf("%s: %s", tt.name, diff)
+		}
+	}
+}
+
 // TestCheckRoot: the trusted root must be the published one.
 func TestCheckRoot(t *testing.T) {
 	w := family(t)
