@@ -98,7 +98,7 @@ func checkSeparation(root *tuf.Root) error {
 		for _, offline := range []string{tuf.RoleRoot, tuf.RoleTargets} {
 			for _, id := range root.Roles[online].KeyIDs {
 				if slices.Contains(root.Roles[offline].KeyIDs, id) {
-					return fmt.Errorf("key %s serves both %s and %s", short(id), offline, online)
+					return fmt.Errorf("key %s serves both %s and %s", tuf.ShortID(id), offline, online)
 				}
 			}
 		}
@@ -112,18 +112,18 @@ func checkSeparation(root *tuf.Root) error {
 func checkKeys(keys map[string]tuf.Key) error {
 	for id, key := range keys {
 		if got := key.ID(); got != id {
-			return fmt.Errorf("key %s: its ID is %s", short(id), short(got))
+			return fmt.Errorf("key %s: its ID is %s", tuf.ShortID(id), tuf.ShortID(got))
 		}
 		pub, err := key.Public()
 		if err != nil {
-			return fmt.Errorf("key %s: %w", short(id), err)
+			return fmt.Errorf("key %s: %w", tuf.ShortID(id), err)
 		}
 		plain, err := tuf.NewKey(pub)
 		if err != nil {
-			return fmt.Errorf("key %s: %w", short(id), err)
+			return fmt.Errorf("key %s: %w", tuf.ShortID(id), err)
 		}
 		if plain.ID() != id {
-			return fmt.Errorf("key %s: it is described otherwise than as %s, and clients may take it for two keys", short(id), short(plain.ID()))
+			return fmt.Errorf("key %s: it is described otherwise than as %s, and clients may take it for two keys", tuf.ShortID(id), tuf.ShortID(plain.ID()))
 		}
 	}
 	return nil
@@ -133,10 +133,10 @@ func checkKeys(keys map[string]tuf.Key) error {
 func checkRole(keyIDs []string, threshold int64, keys map[string]tuf.Key) error {
 	for i, id := range keyIDs {
 		if _, ok := keys[id]; !ok {
-			return fmt.Errorf("key %s is not listed", short(id))
+			return fmt.Errorf("key %s is not listed", tuf.ShortID(id))
 		}
 		if slices.Contains(keyIDs[:i], id) {
-			return fmt.Errorf("key %s is named twice", short(id))
+			return fmt.Errorf("key %s is named twice", tuf.ShortID(id))
 		}
 	}
 	if threshold < 1 || threshold > int64(len(keyIDs)) {

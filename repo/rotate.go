@@ -180,7 +180,7 @@ func signOnline[T tuf.Content](ctx context.Context, ring Keyring, p *proposal, r
 			return &GraceError{Until: current.Publisher.GraceUntil}
 		}
 		if err != nil {
-			return fmt.Errorf("sign %s with key %s: %w", role, short(s.KeyID), err)
+			return fmt.Errorf("sign %s with key %s: %w", role, tuf.ShortID(s.KeyID), err)
 		}
 	}
 	return nil

@@ -87,7 +87,7 @@ func signHeld[T tuf.Content](ctx context.Context, ring Keyring, name string, rol
 		case errors.Is(err, ErrNoKey):
 			missing = append(missing, id)
 		case err != nil:
-			return nil, fmt.Errorf("sign %s with key %s: %w", RoleToNotary(name), short(id), err)
+			return nil, fmt.Errorf("sign %s with key %s: %w", RoleToNotary(name), tuf.ShortID(id), err)
 		default:
 			signed = append(signed, id)
 		}
@@ -106,6 +106,3 @@ func signWith[T tuf.Content](ctx context.Context, ring Keyring, role, keyID stri
 	}
 	return f.AddSignature(keyID, sig)
 }
-
-// short is a key ID as people read it in a message.
-func short(keyID string) string { return keyID[:min(12, len(keyID))] }

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"publisher/repo/keys"
+	"publisher/repo/tuf"
 )
 
 type keyImportOptions struct {
@@ -86,7 +87,7 @@ func (a *app) importable(files []string, p keyPurpose) ([]keys.Private, error) {
 			}
 			id := public.ID()
 			if seen[id] {
-				return nil, usage("name each key once", "%s: key %s is given twice", file, short(id))
+				return nil, usage("name each key once", "%s: key %s is given twice", file, tuf.ShortID(id))
 			}
 			seen[id] = true
 			if _, err := a.trust.Keys().Get(id); !errors.Is(err, fs.ErrNotExist) {
@@ -100,8 +101,8 @@ func (a *app) importable(files []string, p keyPurpose) ([]keys.Private, error) {
 
 func (a *app) atHand(file, id string) error {
 	return &cliError{
-		err:  fmt.Errorf("%s: key %s is in %s already", file, short(id), a.trust.Path()),
-		hint: "publisher key passwd " + short(id) + " changes its passphrase",
+		err:  fmt.Errorf("%s: key %s is in %s already", file, tuf.ShortID(id), a.trust.Path()),
+		hint: "publisher key passwd " + tuf.ShortID(id) + " changes its passphrase",
 		code: exitConflict,
 	}
 }

@@ -40,7 +40,7 @@ func (k *keyring) Signer(_ context.Context, role, keyID string) (signature.Signe
 	}
 	key, err := k.app.openKey(role, keyID)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrInvalid) {
-		return nil, fmt.Errorf("%s key %s in %s: %w", shownRole(role), short(keyID), k.app.trust.Path(), repo.ErrNoKey)
+		return nil, fmt.Errorf("%s key %s in %s: %w", shownRole(role), tuf.ShortID(keyID), k.app.trust.Path(), repo.ErrNoKey)
 	}
 	if err != nil {
 		return nil, err
@@ -77,7 +77,7 @@ func (a *app) unlockHeld(held *heldKey, role string) (keys.Private, error) {
 		return keys.Private{}, err
 	}
 	if public, err := key.Public(); err != nil || public.ID() != held.ID {
-		return keys.Private{}, keyError("publisher key remove "+short(held.ID)+", and import the right one", "the file of key %s holds another key", short(held.ID))
+		return keys.Private{}, keyError("publisher key remove "+tuf.ShortID(held.ID)+", and import the right one", "the file of key %s holds another key", tuf.ShortID(held.ID))
 	}
 	return key, nil
 }
@@ -89,7 +89,7 @@ func heldHeader(keyID string, data []byte) (keys.Header, error) {
 		err = fmt.Errorf("%d keys in one file", len(headers))
 	}
 	if err != nil {
-		return keys.Header{}, badKey("key "+short(keyID), heldKeyHint, err)
+		return keys.Header{}, badKey("key "+tuf.ShortID(keyID), heldKeyHint, err)
 	}
 	return headers[0], nil
 }
@@ -124,7 +124,7 @@ const (
 // warnOfKey warns if more people than the user could sign with the key.
 func (a *app) warnOfKey(held *heldKey) error {
 	if !held.Encrypted {
-		a.warnf("the %s is not encrypted: publisher key passwd %s", held, short(held.ID))
+		a.warnf("the %s is not encrypted: publisher key passwd %s", held, tuf.ShortID(held.ID))
 	}
 	insecure, err := a.trust.Keys().Insecure(held.ID)
 	if insecure {

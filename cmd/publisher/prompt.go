@@ -247,7 +247,7 @@ func (a *app) unlock(role, key string, open func(passphrase []byte) error) error
 
 // keyOf is how a key is called: "targets key 1a2b3c4d5e6f of example.com/scripts".
 func keyOf(role, keyID, collection string) string {
-	name := strings.TrimSpace(shownRole(role) + " key " + short(keyID))
+	name := strings.TrimSpace(shownRole(role) + " key " + tuf.ShortID(keyID))
 	if collection != "" {
 		name += " of " + collection
 	}
@@ -264,9 +264,6 @@ func shownRole(role string) string {
 }
 
 const anyDelegation = "delegation"
-
-// short is a key ID as people read it.
-func short(keyID string) string { return keyID[:min(12, len(keyID))] }
 
 // keyError is an error in a key or a passphrase.
 func keyError(hint, format string, args ...any) error {

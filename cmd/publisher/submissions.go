@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"publisher/repo"
+	"publisher/repo/tuf"
 	"publisher/storage"
 	"publisher/trust"
 )
@@ -196,7 +197,7 @@ func printSubmissions(w io.Writer, all []submitted) error {
 		}
 		name := s.Name
 		if name == "" {
-			name = short(s.ID)
+			name = tuf.ShortID(s.ID)
 		}
 		rows[i] = []string{s.Submitted.Format(time.RFC3339), name, printable(s.State), orDash(what)}
 	}

@@ -192,3 +192,6 @@ func digest(pub *ecdsa.PublicKey, payload []byte) []byte {
 	sum := sha256.Sum256(payload)
 	return sum[:]
 }
+
+// ShortID is a key ID, or another hash, as people read it.
+func ShortID(id string) string { return id[:min(12, len(id))] }
