@@ -222,16 +222,16 @@ func sameJSON(a, b jsontext.Value) bool {
 	return errX == nil && errY == nil && string(x) == string(y)
 }
 
-var errCase = errors.New("differs from another target only in case, and one would overwrite the other on some pullers' disks")
+var errCase = errors.New("differs from another target only in case or Unicode composition, and one would overwrite the other on some pullers' disks")
 
-// checkCase refuses an added name that differs from another only in case.
+// checkCase refuses an added name that folds to the same as another.
 func checkCase(added []string, targets map[string]tuf.TargetFile) error {
 	if len(added) == 0 {
 		return nil
 	}
 	folded := make(map[string]string, len(targets))
 	for _, name := range slices.Sorted(maps.Keys(targets)) {
-		fold := strings.ToLower(name)
+		fold := FoldTargetName(name)
 		other, taken := folded[fold]
 		if folded[fold] = name; !taken {
 			continue

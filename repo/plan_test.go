@@ -17,6 +17,7 @@ import (
 // anything is written, and is named.
 func TestPlanRefused(t *testing.T) {
 	base := family(t)
+	base.mustPublish(add("cafe\u0301", "1"))
 	hashed := func(c repo.Change, hashes map[string]string) repo.Change {
 		c.Target.Hashes = hashes
 		return c
@@ -37,6 +38,7 @@ func TestPlanRefused(t *testing.T) {
 		{"outside the role's paths", in("ci", add("x", "1")), "it lies outside the paths of targets/ci: ci/*, ci/*/*"},
 		{"outside the paths above the role", in("ci.deep", add("x", "1")), "it lies outside the paths of targets/ci: ci/*, ci/*/*"},
 		{"another case", add("OLD", "1"), "differs from another target only in case"},
+		{"another composition", add("caf\u00c9", "1"), "differs from another target only in case or Unicode composition"},
 		{"a role that is not there", in("nobody", add("x", "1")), "no such role: targets/nobody"},
 		{"a removal from a role that is not there", in("nobody", remove("x")), "no such role: targets/nobody"},
 		{"an online role", in("snapshot", add("x", "1")), "no such role: snapshot"},

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
 )
 
 // MaxTargetName is the longest name of a target, in bytes: with the
@@ -38,6 +40,12 @@ func CheckTargetName(name string) error {
 		}
 	}
 	return nil
+}
+
+// FoldTargetName returns what names have in common that are one file on some
+// disks: they differ only in case, or in how Unicode composes their letters.
+func FoldTargetName(name string) string {
+	return strings.ToLower(norm.NFC.String(name))
 }
 
 // TargetNameWarning says which clients are known to fail on a name that is

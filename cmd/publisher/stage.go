@@ -10,7 +10,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -111,7 +110,7 @@ func (a *app) resultUnless(publishes bool, staged []repo.Change) error {
 	})
 }
 
-// checkNames refuses two names that differ only in case, among these changes
+// checkNames refuses two names that are one on some disks, among these changes
 // and those staged before, and warns of names that some client cannot read.
 func (a *app) checkNames(c *trust.Collection, changes []repo.Change) error {
 	before, err := a.staged(c)
@@ -120,14 +119,14 @@ func (a *app) checkNames(c *trust.Collection, changes []repo.Change) error {
 	}
 	folded := map[string]string{}
 	for i, change := range append(before, changes...) {
-		fold := strings.ToLower(change.Name)
+		fold := repo.FoldTargetName(change.Name)
 		if change.Action == repo.Remove {
 			delete(folded, fold)
 			continue
 		}
 		if other, ok := folded[fold]; ok && other != change.Name && i >= len(before) {
 			return usage(fmt.Sprintf("use another NAME, or publisher reset %s -n NUMBER", c.Name()),
-				"%w", &repo.ChangeError{Change: change, Err: fmt.Errorf("differs from %s only in case", other)})
+				"%w", &repo.ChangeError{Change: change, Err: fmt.Errorf("differs from %s only in case or Unicode composition", other)})
 		}
 		folded[fold] = change.Name
 	}
