@@ -83,6 +83,30 @@ func TestCacheKeepsTheNewestRootAlone(t *testing.T) {
 	}
 }
 
+func TestCacheReplace(t *testing.T) {
+	c := newCaches(10_000)
+	one := c.start("c", []byte("root"))
+	c.keep(one)
+	for _, tt := range []struct {
+		old, data string
+		done      bool
+		want      string
+	}{
+		{"what is not there", "1", false, ""},
+		{"", "1", true, "1"},
+		{"", "2", false, "1"},
+		{"1", "two", true, "two"},
+	} {
+		done, err := one.Replace("timestamp.json", []byte(tt.old), []byte(tt.data))
+		if got, _ := one.Get("timestamp.json"); err != nil || done != tt.done || string(got) != tt.want {
+			t.Errorf("%q by %q: %v, %v; %q is there", tt.old, tt.data, done, err, got)
+		}
+	}
+	if _, size := held(c); size != c.size {
+		t.Errorf("it holds %d bytes and counts %d", size, c.size)
+	}
+}
+
 func TestCacheForManyAtOnce(t *testing.T) {
 	c := newCaches(5000)
 	var group sync.WaitGroup
