@@ -54,7 +54,7 @@ func runCheck(ctx context.Context, a *app, name string, deep bool) error {
 	if err != nil {
 		return err
 	}
-	source, err := a.source(ctx, s)
+	source, err := a.ownSource(ctx, s)
 	if err != nil {
 		return err
 	}

@@ -50,6 +50,15 @@ func (a *app) source(ctx context.Context, s trust.Settings) (storage.Getter, err
 	}
 }
 
+// ownSource is the source for those who publish. Unless this command was given a
+// URL, that is the store itself: a mirror may lag behind it.
+func (a *app) ownSource(ctx context.Context, s trust.Settings) (storage.Getter, error) {
+	if s.Store != "" {
+		s.URL = ""
+	}
+	return a.source(ctx, s)
+}
+
 // tlsConfig is for reading over HTTPS: the CAs of --tlscacert or of the
 // settings and no others, else those of the system.
 func (a *app) tlsConfig(s trust.Settings) (*tls.Config, error) {

@@ -95,13 +95,9 @@ func (a *app) publishedTargets(ctx context.Context, c *trust.Collection, s trust
 }
 
 // loadExpired reads a collection for those who are about to change it: what has
-// expired is no obstacle, and they read the store itself, unless told otherwise:
-// a mirror may lag behind it.
+// expired is no obstacle.
 func (a *app) loadExpired(ctx context.Context, c *trust.Collection, s trust.Settings) (*repo.View, error) {
-	if s.Store != "" {
-		s.URL = ""
-	}
-	source, err := a.source(ctx, s)
+	source, err := a.ownSource(ctx, s)
 	if err != nil {
 		return nil, err
 	}
