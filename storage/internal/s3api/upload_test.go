@@ -1,0 +1,83 @@
+package s3api
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"publisher/storage"
+)
+
+// slowServer takes its time, and does not notice when the client is gone: what
+// was sent arrives. It is all there is of a server for one upload.
+type slowServer struct {
+	API
+	start, part time.Duration // how long a request takes to arrive
+
+	started, parts, aborts int
+}
+
+// arrive has happen what the client asked for, whether it waits or not.
+func arrive(ctx context.Context, after time.Duration, what func()) error {
+	done := make(chan struct{})
+	time.AfterFunc(after, func() { what(); close(done) })
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (s *slowServer) StartUpload(ctx context.Context, _ string) (string, error) {
+	return "id", arrive(ctx, s.start, func() { s.started++ })
+}
+
+func (s *slowServer) UploadPart(ctx context.Context, _, _ string, _ Part, _ []byte) (string, error) {
+	return "etag", arrive(ctx, s.part, func() { s.parts++ })
+}
+
+func (s *slowServer) AbortUpload(ctx context.Context, _, _ string) error {
+	s.started, s.parts = 0, 0
+	s.aborts++
+	return ctx.Err()
+}
+
+func (s *slowServer) Explain(error) (Response, bool) { return Response{}, false }
+
+// TestUploadInterrupted: whenever the user interrupts an upload, and whatever of
+// it arrives later, the server keeps nothing.
+func TestUploadInterrupted(t *testing.T) {
+	for _, tt := range []struct {
+		name          string
+		server        slowServer
+		after, atMost time.Duration
+		aborts        int
+	}{
+		{"while it starts", slowServer{start: 2 * time.Second}, time.Second, 3 * time.Second, 1},
+		{"parts on their way", slowServer{part: 3 * time.Second}, time.Second, 4 * time.Second, 1},
+		{"parts that arrive after the abort", slowServer{part: grace + 1500*time.Millisecond}, time.Second, grace + 3*time.Second, 2},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithCancel(t.Context())
+				time.AfterFunc(tt.after, cancel)
+				server, begin := tt.server, time.Now()
+				_, err := New(&server, "bucket").Put(ctx, "k", bytes.NewReader(make([]byte, maxPut+1)), storage.Absent)
+				if !errors.Is(err, context.Canceled) {
+					t.Errorf("%v, want context.Canceled", err)
+				}
+				if took := time.Since(begin); took > tt.atMost {
+					t.Errorf("it took %v, want at most %v", took, tt.atMost)
+				}
+				time.Sleep(time.Hour)
+				if server.started != 0 || server.parts != 0 || server.aborts != tt.aborts {
+					t.Errorf("%d uploads and %d parts are left after %d aborts, want none after %d", server.started, server.parts, server.aborts, tt.aborts)
+				}
+			})
+		})
+	}
+}
