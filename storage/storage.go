@@ -153,9 +153,25 @@ type Getter interface {
 	Get(ctx context.Context, key string) (Object, error)
 }
 
+// readTime is how long Read waits for an object: metadata is small, and who
+// serves it a byte at a time would have a client wait for days.
+const readTime = time.Minute
+
 // Read returns the whole object, and fails with ErrTooLarge if it has more than
-// max bytes, with io.ErrUnexpectedEOF if it has fewer than the store announced.
+// max bytes, with io.ErrUnexpectedEOF if it has fewer than the store announced,
+// with context.DeadlineExceeded if it is not there within a minute.
 func Read(ctx context.Context, s Getter, key string, max int64) ([]byte, Version, error) {
+	limited, cancel := context.WithTimeout(ctx, readTime)
+	defer cancel()
+	data, v, err := read(limited, s, key, max)
+	if err != nil && limited.Err() != nil && ctx.Err() == nil {
+		// What the driver says is how its request ended, and not always why.
+		return nil, Absent, fmt.Errorf("read %s: the store is too slow, not done after %v: %w", key, readTime, limited.Err())
+	}
+	return data, v, err
+}
+
+func read(ctx context.Context, s Getter, key string, max int64) ([]byte, Version, error) {
 	obj, err := s.Get(ctx, key)
 	if err != nil {
 		return nil, Absent, err

@@ -18,8 +18,9 @@ import (
 // A Store is the objects below one URL. It is a storage.Getter: the web can be
 // read, not listed. Nothing it returns is to be believed before it is verified.
 type Store struct {
-	base   *url.URL
-	client *http.Client
+	base     *url.URL
+	client   *http.Client
+	patience time.Duration
 }
 
 // An Option changes how Open connects.
@@ -35,7 +36,8 @@ func AllowHTTP() Option { return func(o *options) { o.plain = true } }
 
 // Open returns the objects below base, an https address, or an http address of
 // this machine. It makes no request. conf may be nil. The proxies of the
-// environment are used. A server that is silent for a minute is given up.
+// environment are used. A server that sends nothing of an object for 20 seconds is
+// given up.
 func Open(base string, conf *tls.Config, opts ...Option) (*Store, error) {
 	o := options{patience: transport.Patience}
 	for _, opt := range opts {
@@ -54,7 +56,7 @@ func Open(base string, conf *tls.Config, opts ...Option) (*Store, error) {
 	return &Store{u, &http.Client{
 		Transport:     transport.New(conf, o.patience),
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}, nil
+	}, o.patience}, nil
 }
 
 // Get implements storage.Getter. The Version is the ETag, if there is one.
@@ -71,26 +73,33 @@ func (s *Store) get(ctx context.Context, key string) (storage.Object, error) {
 	if err := storage.CheckKey(key); err != nil {
 		return storage.Object{}, err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url(key), nil)
-	if err != nil {
-		return storage.Object{}, err
-	}
-	req.Header.Set("Accept-Encoding", "identity")
-	resp, err := s.client.Do(req)
-	if err != nil {
+	watch, ctx := newWatch(ctx, s.patience)
+	resp, err := s.request(ctx, key)
+	if err = watch.stop(err); err != nil {
+		watch.end()
 		return storage.Object{}, err
 	}
 	if err := check(resp); err != nil {
 		resp.Body.Close()
+		watch.end()
 		return storage.Object{}, err
 	}
 	modified, _ := http.ParseTime(resp.Header.Get("Last-Modified")) // zero if it does not say
 	return storage.Object{
-		Body:     resp.Body,
+		Body:     &watchedBody{resp.Body, watch},
 		Size:     resp.ContentLength,
 		Version:  storage.Version(resp.Header.Get("ETag")),
 		Modified: modified,
 	}, nil
+}
+
+func (s *Store) request(ctx context.Context, key string) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url(key), nil)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Accept-Encoding", "identity")
+	return s.client.Do(req)
 }
 
 // url escapes the key segment by segment. A "+" stays: in a path it is no

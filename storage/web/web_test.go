@@ -192,3 +192,48 @@ func TestOpen(t *testing.T) {
 		t.Error("AllowHTTP allows ftp")
 	}
 }
+
+// One connection carries all requests of HTTP/2: what comes for others does not
+// make up for what does not come.
+func TestStalledStream(t *testing.T) {
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for ever := time.Tick(20 * time.Millisecond); ; {
+			if r.URL.Path != "/mute" {
+				io.WriteString(w, "x")
+				w.(http.Flusher).Flush()
+			}
+			for stalled := r.URL.Path != "/busy"; ; {
+				select {
+				case <-r.Context().Done():
+					return
+				case <-ever:
+				}
+				if !stalled {
+					break
+				}
+			}
+		}
+	}))
+	srv.EnableHTTP2 = true
+	srv.StartTLS()
+	defer srv.Close()
+	pool := x509.NewCertPool()
+	pool.AddCert(srv.Certificate())
+	s, err := Open(srv.URL, &tls.Config{RootCAs: pool}, func(o *options) { o.patience = 200 * time.Millisecond })
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	busy, err := s.Get(ctx, "busy")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go io.Copy(io.Discard, busy.Body)
+	defer busy.Body.Close()
+	for _, key := range []string{"mute", "stalled"} {
+		if _, _, err := storage.Read(ctx, s, key, 100); err == nil || !strings.Contains(err.Error(), "the server sent nothing for 200ms") {
+			t.Errorf("%s: %v", key, err)
+		}
+	}
+}

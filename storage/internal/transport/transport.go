@@ -15,7 +15,7 @@ import (
 
 // Patience is how long a connection may be silent in both directions before
 // its request fails.
-const Patience = 60 * time.Second
+const Patience = 20 * time.Second
 
 // New returns a transport with the proxies of the environment and patience as
 // in Configure. conf may be nil.
