@@ -1,9 +1,18 @@
 package s3
 
 import (
+	"context"
+	"errors"
+	"io/fs"
+	"net/http"
+	"net/http/httptest"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
 )
 
 func TestOpen(t *testing.T) {
@@ -45,5 +54,69 @@ func TestOpen(t *testing.T) {
 		if err != nil && strings.Contains(err.Error(), "secret") {
 			t.Errorf("%v shows the secret", err)
 		}
+	}
+}
+
+// TestNoCredentials wants to be told what to do, once, and by us: the SDK has
+// warnings about the metadata service, too.
+func TestNoCredentials(t *testing.T) {
+	metadata := httptest.NewServer(http.NotFoundHandler())
+	defer metadata.Close()
+	t.Setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", metadata.URL)
+	t.Setenv("AWS_CONFIG_FILE", os.DevNull)
+	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", os.DevNull)
+	for _, name := range []string{"AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_EC2_METADATA_DISABLED", "AWS_ENDPOINT_URL_S3"} {
+		t.Setenv(name, "")
+	}
+	out, err := os.Create(filepath.Join(t.TempDir(), "stderr"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	defer func(stderr *os.File) { os.Stderr = stderr }(os.Stderr)
+	os.Stderr = out
+	u, err := url.Parse("s3://bucket?endpoint=" + metadata.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := Open(t.Context(), u)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.Get(t.Context(), "k")
+	if !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), "no AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE") {
+		t.Errorf("%v, want fs.ErrPermission and what to do", err)
+	}
+	if said, err := os.ReadFile(out.Name()); err != nil || len(said) > 0 {
+		t.Errorf("on stderr: %s, %v", said, err)
+	}
+}
+
+func TestEmptyCredentials(t *testing.T) {
+	for _, tt := range []struct {
+		found aws.Credentials
+		err   error
+		says  string // empty if they are taken
+	}{
+		{aws.Credentials{AccessKeyID: "key", SecretAccessKey: "secret"}, nil, ""},
+		{aws.Credentials{AccessKeyID: "key"}, nil, "(they are empty)"},
+		{aws.Credentials{}, errors.New("as told"), "(as told)"},
+	} {
+		c := credentials{aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) { return tt.found, tt.err })}
+		_, err := c.Retrieve(t.Context())
+		if tt.says == "" && err != nil || tt.says != "" && (!errors.Is(err, fs.ErrPermission) || !strings.HasSuffix(err.Error(), tt.says)) {
+			t.Errorf("%v, want %q", err, tt.says)
+		}
+	}
+}
+
+// TestCredentialsInterrupted: that nobody waits for credentials does not make
+// them missing.
+func TestCredentialsInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	c := credentials{aws.CredentialsProviderFunc(func(ctx context.Context) (aws.Credentials, error) { return aws.Credentials{}, errors.New("as told") })}
+	if _, err := c.Retrieve(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v, want context.Canceled", err)
 	}
 }

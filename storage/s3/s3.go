@@ -15,6 +15,7 @@ import (
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/smithy-go/logging"
 	"publisher/storage"
 	"publisher/storage/internal/s3api"
 	"publisher/storage/internal/transport"
@@ -43,10 +44,12 @@ func open(ctx context.Context, u *url.URL, patience time.Duration) (storage.Stor
 	client := awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
 		transport.Configure(t, patience)
 	})
-	conf, err := config.LoadDefaultConfig(ctx, config.WithHTTPClient(client))
+	// The SDK's logger would write lines of its own to stderr.
+	conf, err := config.LoadDefaultConfig(ctx, config.WithHTTPClient(client), config.WithLogger(logging.Nop{}))
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", u.Redacted(), err)
 	}
+	conf.Credentials = credentials{conf.Credentials}
 	bucket := s3.NewFromConfig(conf, opts.apply)
 	if err := checkClient(bucket.Options()); err != nil {
 		return nil, fmt.Errorf("open %s: %w", u.Redacted(), err)
