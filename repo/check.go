@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"iter"
 	"maps"
+	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -101,6 +103,7 @@ func (c *Checker) checkRoots(ctx context.Context) error {
 	if err != nil {
 		return unverified("the trusted root", err)
 	}
+	last := int64(0) // slot that was looked at
 	for n := int64(1); n <= trusted.Signed.Version+maxRoots; n++ {
 		if n > trusted.Signed.Version {
 			key := SlotKey(c.Collection, tuf.RoleRoot, n)
@@ -115,6 +118,7 @@ func (c *Checker) checkRoots(ctx context.Context) error {
 		if err := c.checkRoot(ctx, n, trusted); err != nil {
 			return err
 		}
+		last = n
 	}
 	if len(c.roots) == 0 {
 		c.roots = append(c.roots, trusted)
@@ -122,6 +126,27 @@ func (c *Checker) checkRoots(ctx context.Context) error {
 	newest := c.roots[len(c.roots)-1]
 	c.found.Versions[tuf.RoleRoot] = newest.Signed.Version
 	c.problem("metadata/"+SlotName(tuf.RoleRoot, newest.Signed.Version), c.expired(newest.Head()))
+	return c.checkGap(ctx, last)
+}
+
+// checkGap looks for roots behind the end of the chain, where they can be
+// listed: clients stop at the first that is missing.
+func (c *Checker) checkGap(ctx context.Context, last int64) error {
+	lister, ok := c.Source.(interface {
+		List(context.Context, string) iter.Seq2[storage.Entry, error]
+	})
+	if !ok {
+		return nil
+	}
+	for e, err := range lister.List(ctx, MetadataDir(c.Collection)+"/") {
+		if err != nil {
+			return err
+		}
+		role, n, ok := ParseSlot(path.Base(e.Key))
+		if ok && role == tuf.RoleRoot && n > last {
+			c.problem("metadata/"+path.Base(e.Key), fmt.Errorf("no client finds it: the chain of roots ends at %d", last))
+		}
+	}
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package repo_test
 
 import (
+	"bytes"
 	"errors"
 	"strings"
 	"testing"
@@ -145,7 +146,7 @@ func TestCheckFound(t *testing.T) {
 	if diff := cmp.Diff(want, found); diff != "" {
 		t.Error(diff)
 	}
-	if n := counter.Counts().Lists; n > 0 {
+	if n := counter.Counts().Lists; n != 1 { // for roots behind a gap
 		t.Errorf("%d lists", n)
 	}
 }
@@ -261,5 +262,17 @@ func TestCheckSalt(t *testing.T) {
 	want := []string{"metadata/3.targets.json: targets: 0 of 1 required signatures have the RSA salt length that every client takes"}
 	if diff := cmp.Diff(want, w.check()); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestCheckGap: roots behind a gap are there, and no client finds them.
+func TestCheckGap(t *testing.T) {
+	w := newWorld(t)
+	w.mustPublish(add("a", "1"))
+	if _, err := w.store.Put(t.Context(), repo.SlotKey(collection, tuf.RoleRoot, 3), bytes.NewReader(w.root), storage.Absent); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.check(); len(got) != 1 || !strings.Contains(got[0], "the chain of roots ends at 1") {
+		t.Errorf("found %q", got)
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"publisher/repo/tuf"
 )
 
@@ -175,10 +177,19 @@ func CheckTargetFile(file tuf.TargetFile) error {
 	if raw, err := hex.DecodeString(sum); err != nil || len(raw) != 32 || hex.EncodeToString(raw) != sum {
 		return fmt.Errorf("%q is not a sha256 in lower-case hex", sum)
 	}
-	if file.Custom != nil && file.Custom.Kind() == 'n' {
+	return CheckCustom(file.Custom)
+}
+
+// CheckCustom reports why a target's custom data is not what every client
+// reads: an object, or nothing.
+func CheckCustom(custom jsontext.Value) error {
+	switch {
+	case custom == nil || custom.Kind() == '{':
+		return nil
+	case custom.Kind() == 'n':
 		return errors.New("custom is null")
 	}
-	return nil
+	return errors.New("custom is not an object")
 }
 
 func checkDelegations(d *tuf.Delegations) error {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -68,11 +69,12 @@ func checkCustom(data []byte) (jsontext.Value, error) {
 	if err := strict.CheckBelow(tuf.CustomDepth, data, maxCustom, strict.Any); err != nil {
 		return nil, usage(`--custom-data '{"key":"value"}'`, "custom data: %w", err)
 	}
-	v := jsontext.Value(data)
-	if v.Kind() == 'n' {
-		return nil, usage(`--custom-data '{"key":"value"}'`, "custom data is null")
+	v := jsontext.Value(bytes.Clone(data))
+	if err := repo.CheckCustom(v); err != nil {
+		return nil, usage(`--custom-data '{"key":"value"}'`, "custom data: %w", err)
 	}
-	return v, v.Compact()
+	err := v.Compact()
+	return v, err
 }
 
 // stage puts changes into the changelist, all or none, and publishes if asked.

@@ -79,6 +79,7 @@ func Form() []Row {
 		{"expires with fractions", set("targets", "2026-11-23T00:00:00.5Z", "expires"), "its form"},
 		{"expires with an offset", set("targets", "2026-11-23T00:00:00+00:00", "expires"), "its form"},
 		{"expires is no time", set("targets", "tomorrow", "expires"), "parse"},
+		{"custom that is no object", set("targets", []any{1}, "targets", "new", "custom"), "custom is not an object"},
 		{"empty custom", set("targets", nil, "targets", "new", "custom"), "custom is null"},
 		{"no terminating", func(f *Forge) { delete(f.At("ci", "delegations")["roles"].([]any)[0].(Object), "terminating") }, "its form"},
 		{"empty roles", set("ci.deep", Object{"keys": Object{}, "roles": []any{}}, "delegations"), "its form"},
