@@ -8,6 +8,8 @@ package main
 
 import (
 	"context"
+	"io"
+	"log"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -16,6 +18,9 @@ import (
 
 func main() {
 	tuneMemory()
+	// net/http tells the log package what servers do wrong, which is nothing
+	// that users can act on: what matters to them comes back as an error.
+	log.SetOutput(io.Discard)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// A second signal ends the program at once: what it would interrupt then
 	// is safe to interrupt, as a crash is.
