@@ -277,15 +277,15 @@ const maxKeys = 100
 
 // setThreshold reads n or n/m. Root keys that are given are as many as they
 // are.
-func (p *newCollection) setThreshold(role, text string, rootKeys int) error {
+func (n *newCollection) setThreshold(role, text string, rootKeys int) error {
 	first, second, ok := strings.Cut(text, "/")
 	if !ok {
 		second = first
 	}
-	n, err := strconv.Atoi(first)
-	m, err2 := strconv.Atoi(second)
+	need, err := strconv.Atoi(first)
+	of, err2 := strconv.Atoi(second)
 	if role == tuf.RoleRoot && rootKeys > 0 {
-		m = rootKeys
+		of = rootKeys
 	}
 	const hint = "--threshold root=2/3"
 	switch {
@@ -293,12 +293,12 @@ func (p *newCollection) setThreshold(role, text string, rootKeys int) error {
 		return usage(hint, "--threshold %s=%s: %s is none of the roles %s", role, text, role, strings.Join(tuf.TopLevel, ", "))
 	case err != nil || err2 != nil:
 		return usage(hint, "--threshold %s=%s is not a number", role, text)
-	case n < 1:
-		return usage(hint, "--threshold %s=%s: at least one key must sign, not %d", role, text, n)
-	case m < n || m > maxKeys:
-		return usage(hint, "--threshold %s=%s: %d signatures of %d keys, with at most %d keys", role, text, n, m, maxKeys)
+	case need < 1:
+		return usage(hint, "--threshold %s=%s: at least one key must sign, not %d", role, text, need)
+	case of < need || of > maxKeys:
+		return usage(hint, "--threshold %s=%s: %d signatures of %d keys, with at most %d keys", role, text, need, of, maxKeys)
 	}
-	p.Thresholds[role], p.count[role] = int64(n), m
+	n.Thresholds[role], n.count[role] = int64(need), of
 	return nil
 }
 
