@@ -27,7 +27,7 @@ input: what "publisher key export" and Notary write, PKCS#8 (encrypted or not),
 SEC 1 and PKCS#1. Role and collection that a file tells win over the flags.
 
 Keys are stored under the passphrase that the flags or the environment tell, or
-a new one that is asked for.`,
+a new one that is asked for. A key that is there already stays as it is.`,
 		Example: `  publisher key import ~/.notary/private/*.key
   publisher key import ci.pem --role targets/releases --collection example.com/scripts`,
 		Args: atLeast(1),
@@ -45,6 +45,13 @@ func runKeyImport(a *app, files []string, o keyImportOptions) error {
 	found, err := a.importable(files, o.keyPurpose)
 	if err != nil {
 		return err
+	}
+	if len(found) == 0 {
+		return &cliError{
+			err:  fmt.Errorf("nothing to import: %s has these keys already", a.trust.Path()),
+			hint: "publisher key passwd KEY-ID changes the passphrase of one",
+			code: exitConflict,
+		}
 	}
 	ids, err := a.importKeys(found, o.newSecret)
 	if err != nil {
@@ -67,8 +74,8 @@ func runKeyImport(a *app, files []string, o keyImportOptions) error {
 	})
 }
 
-// importable opens all keys in the files, and refuses one that comes twice or
-// is at hand.
+// importable opens all keys in the files, refuses one that comes twice, and
+// leaves out those that are at hand.
 func (a *app) importable(files []string, p keyPurpose) ([]keys.Private, error) {
 	var found []keys.Private
 	seen := map[string]bool{}
@@ -90,21 +97,17 @@ func (a *app) importable(files []string, p keyPurpose) ([]keys.Private, error) {
 				return nil, usage("name each key once", "%s: key %s is given twice", file, tuf.ShortID(id))
 			}
 			seen[id] = true
-			if _, err := a.trust.Keys().Get(id); !errors.Is(err, fs.ErrNotExist) {
-				return nil, errors.Join(err, a.atHand(file, id))
+			switch _, err := a.trust.Keys().Get(id); {
+			case err == nil:
+				a.infof("%s: the %s is there already, and stays as it is", file, keyOf(key.Role, id, key.Collection))
+			case errors.Is(err, fs.ErrNotExist):
+				found = append(found, key)
+			default:
+				return nil, err
 			}
-			found = append(found, key)
 		}
 	}
 	return found, nil
-}
-
-func (a *app) atHand(file, id string) error {
-	return &cliError{
-		err:  fmt.Errorf("%s: key %s is in %s already", file, tuf.ShortID(id), a.trust.Path()),
-		hint: "publisher key passwd " + tuf.ShortID(id) + " changes its passphrase",
-		code: exitConflict,
-	}
 }
 
 // importKeys stores all of the keys or, after an error, none.
