@@ -170,10 +170,20 @@ func (p *keyPurpose) check() error {
 			return err
 		}
 	}
-	if slices.Contains(tuf.TopLevel, p.role) {
+	return checkKeyRole(p.role)
+}
+
+// checkKeyRole wants a delegation in Notary's form, with targets/ before its
+// name: what has not is a top-level role that is misspelt, as often as not.
+func checkKeyRole(role string) error {
+	if slices.Contains(tuf.TopLevel, role) || role == anyDelegation {
 		return nil
 	}
-	if err := repo.CheckDelegation(repo.RoleFromNotary(p.role)); err != nil {
+	err := repo.CheckDelegation(repo.RoleFromNotary(role))
+	if err == nil && !strings.HasPrefix(role, "targets/") {
+		err = fmt.Errorf("unknown role %q: a delegation is targets/%s", role, role)
+	}
+	if err != nil {
 		return usage("--role root, targets, snapshot, timestamp, delegation or targets/NAME", "%w", err)
 	}
 	return nil
