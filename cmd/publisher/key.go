@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -52,12 +53,14 @@ type heldKey struct {
 	Algorithm  string `json:"algorithm"`  // empty if not told
 	Encrypted  bool   `json:"encrypted"`
 	Location   string `json:"location"`
+	Error      string `json:"error,omitempty"` // why the file cannot be read; it then tells nothing
 
 	pem []byte
 }
 
 func (k *heldKey) String() string { return keyOf(k.Role, k.ID, k.Collection) }
 
+// heldKeys are all keys, also those whose file is damaged: see damagedKeys.
 func (a *app) heldKeys() ([]heldKey, error) {
 	ids, err := a.trust.Keys().List()
 	if err != nil {
@@ -66,10 +69,30 @@ func (a *app) heldKeys() ([]heldKey, error) {
 	held := make([]heldKey, len(ids))
 	for i, id := range ids {
 		if held[i], err = a.heldKey(id); err != nil {
-			return nil, err
+			held[i] = heldKey{ID: id, Location: a.keyLocation(id), Error: oneLine(err.Error())}
 		}
 	}
 	return held, nil
+}
+
+// damagedKeys is an error if some of the keys are damaged.
+func damagedKeys(held []heldKey) error {
+	var said []error
+	var hint string
+	for _, k := range held {
+		if k.Error != "" {
+			said = append(said, errors.New(k.Error))
+			hint = heldKeyHint(k.ID)
+		}
+	}
+	if said == nil {
+		return nil
+	}
+	return keyError(hint, "%w", errors.Join(said...))
+}
+
+func (a *app) keyLocation(id string) string {
+	return filepath.Join(a.trust.Path(), "private", id+".key")
 }
 
 func (a *app) heldKey(id string) (heldKey, error) {
@@ -83,7 +106,7 @@ func (a *app) heldKey(id string) (heldKey, error) {
 	}
 	return heldKey{
 		ID: id, Role: shownRole(h.Role), Collection: h.Collection, Encrypted: h.Encrypted,
-		Algorithm: algorithmIn(data, id), Location: filepath.Join(a.trust.Path(), "private", id+".key"),
+		Algorithm: algorithmIn(data, id), Location: a.keyLocation(id),
 		pem: data,
 	}, nil
 }

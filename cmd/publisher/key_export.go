@@ -23,7 +23,8 @@ func newKeyExport(a *app) *cobra.Command {
 		Use:   "export -o FILE",
 		Short: "Copy private keys to a file",
 		Long: `Copy private keys to a file that does not exist, as they are stored: under the
-same passphrases. Without --collection and --key that is every key.`,
+same passphrases. Without --collection and --key that is every key, and an error if
+one of them is damaged.`,
 		Example: `  publisher key export --collection example.com/scripts -o backup.pem
   publisher key export --key 1a2b3c4 --key 5d6e7f8 -o -`,
 		Args:              exactly(0),
@@ -80,19 +81,22 @@ func (a *app) selectKeys(o keyExportOptions) ([]heldKey, error) {
 	if err != nil {
 		return nil, err
 	}
+	everything := len(o.ids) == 0 && len(o.collections) == 0
 	for _, c := range o.collections {
 		if !slices.ContainsFunc(all, func(k heldKey) bool { return k.Collection == c }) {
 			return nil, noKeys("no keys of %s in %s", c, a.trust.Path())
 		}
 	}
-	selected := slices.DeleteFunc(all, func(k heldKey) bool {
-		everything := len(o.ids) == 0 && len(o.collections) == 0
+	selected := slices.DeleteFunc(slices.Clone(all), func(k heldKey) bool {
 		return !everything && !slices.Contains(named, k.ID) && !slices.Contains(o.collections, k.Collection)
 	})
 	if len(selected) == 0 {
 		return nil, noKeys("no keys in %s", a.trust.Path())
 	}
-	return selected, nil
+	if len(o.collections) > 0 {
+		a.warnOfDamaged(all, selected)
+	}
+	return selected, damagedKeys(selected)
 }
 
 func noKeys(format string, args ...any) error {

@@ -72,7 +72,7 @@ func (a *app) unlockHeld(held *heldKey, role string) (keys.Private, error) {
 		role = held.Role
 	}
 	h := keys.Header{Role: role, Collection: held.Collection, Encrypted: held.Encrypted}
-	key, err := a.decodeKey(held.pem, h, keyOf(role, held.ID, held.Collection), heldKeyHint)
+	key, err := a.decodeKey(held.pem, h, keyOf(role, held.ID, held.Collection), heldKeyHint(held.ID))
 	if err != nil {
 		return keys.Private{}, err
 	}
@@ -89,7 +89,7 @@ func heldHeader(keyID string, data []byte) (keys.Header, error) {
 		err = fmt.Errorf("%d keys in one file", len(headers))
 	}
 	if err != nil {
-		return keys.Header{}, badKey("key "+tuf.ShortID(keyID), heldKeyHint, err)
+		return keys.Header{}, badKey("key "+tuf.ShortID(keyID), heldKeyHint(keyID), err)
 	}
 	return headers[0], nil
 }
@@ -116,10 +116,12 @@ func badKey(name, hint string, err error) error {
 	return keyError(hint, "read %s: %w", name, err)
 }
 
-const (
-	heldKeyHint = "publisher key remove KEY-ID, and publisher key import FILE to bring in a good copy"
-	keyFileHint = "give a PEM file with an ed25519, ECDSA P-256 or RSA private key"
-)
+const keyFileHint = "give a PEM file with an ed25519, ECDSA P-256 or RSA private key"
+
+// heldKeyHint is for a damaged key of the trust directory.
+func heldKeyHint(keyID string) string {
+	return fmt.Sprintf("publisher key remove %s, and publisher key import FILE to bring in a good copy", tuf.ShortID(keyID))
+}
 
 // warnOfKey warns if more people than the user could sign with the key.
 func (a *app) warnOfKey(held *heldKey) error {
