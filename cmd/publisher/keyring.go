@@ -38,10 +38,14 @@ func (k *keyring) Signer(_ context.Context, role, keyID string) (signature.Signe
 	if s, ok := k.signers[keyID]; ok {
 		return s, nil
 	}
-	key, err := k.app.openKey(role, keyID)
+	held, err := k.app.heldKey(keyID)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrInvalid) {
 		return nil, fmt.Errorf("%s key %s in %s: %w", shownRole(role), tuf.ShortID(keyID), k.app.trust.Path(), repo.ErrNoKey)
 	}
+	if err != nil {
+		return nil, err
+	}
+	key, err := k.app.openKey(&held, role)
 	if err != nil {
 		return nil, err
 	}
@@ -55,16 +59,12 @@ func (k *keyring) Signer(_ context.Context, role, keyID string) (signature.Signe
 
 // openKey opens a key of the trust directory. The role is for those whose file
 // tells none.
-func (a *app) openKey(role, keyID string) (keys.Private, error) {
-	held, err := a.heldKey(keyID)
+func (a *app) openKey(held *heldKey, role string) (keys.Private, error) {
+	key, err := a.unlockHeld(held, role)
 	if err != nil {
 		return keys.Private{}, err
 	}
-	key, err := a.unlockHeld(&held, role)
-	if err != nil {
-		return keys.Private{}, err
-	}
-	return key, a.warnOfKey(&held)
+	return key, a.warnOfKey(held)
 }
 
 func (a *app) unlockHeld(held *heldKey, role string) (keys.Private, error) {

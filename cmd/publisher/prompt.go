@@ -95,21 +95,24 @@ func (a *app) passphraseOfFile() ([]byte, error) {
 
 // firstLine reads a passphrase from a file.
 func (a *app) firstLine(name string) ([]byte, error) {
+	unread := func(err error) error {
+		return keyError("check the name of the file with the passphrase", "read passphrase: %w", err)
+	}
 	f, err := os.Open(name)
 	if err != nil {
-		return nil, fmt.Errorf("read passphrase: %w", err)
+		return nil, unread(err)
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		return nil, fmt.Errorf("read passphrase: %w", err)
+		return nil, unread(err)
 	}
 	if runtime.GOOS != "windows" && info.Mode().IsRegular() && info.Mode().Perm()&0o077 != 0 {
 		a.warnf("others can read the passphrase in %s: chmod 600 %[1]s", name)
 	}
 	line, err := bufio.NewReader(io.LimitReader(f, 64<<10)).ReadBytes('\n')
 	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("read passphrase: %w", err)
+		return nil, unread(err)
 	}
 	line = bytes.TrimRight(line, "\r\n")
 	if len(line) == 0 {
