@@ -23,6 +23,9 @@ import (
 type Problem struct {
 	File string `json:"file"` // below the collection
 	What string `json:"what"`
+
+	// Expired is the role that is past its expiry, if it is that.
+	Expired string `json:"expired,omitempty"`
 }
 
 // Checked is what Check found.
@@ -78,7 +81,11 @@ func (c *Checker) problem(file string, err error) {
 	if errors.As(err, &v) {
 		err = v.Err
 	}
-	c.found.Problems = append(c.found.Problems, Problem{File: file, What: err.Error()})
+	p := Problem{File: file, What: err.Error()}
+	if o, ok := errors.AsType[*overdueError](err); ok {
+		p.Expired = o.role
+	}
+	c.found.Problems = append(c.found.Problems, p)
 }
 
 // read returns nil, after noting why, for a file that is not there or too
@@ -125,7 +132,7 @@ func (c *Checker) checkRoots(ctx context.Context) error {
 	}
 	newest := c.roots[len(c.roots)-1]
 	c.found.Versions[tuf.RoleRoot] = newest.Signed.Version
-	c.problem("metadata/"+SlotName(tuf.RoleRoot, newest.Signed.Version), c.expired(newest.Head()))
+	c.problem("metadata/"+SlotName(tuf.RoleRoot, newest.Signed.Version), c.expired(tuf.RoleRoot, newest.Head()))
 	return c.checkGap(ctx, last)
 }
 
@@ -187,12 +194,20 @@ func (c *Checker) problems(file string, errs []error) {
 }
 
 // expired is judged by the clock of who checks.
-func (c *Checker) expired(head *tuf.Common) error {
+func (c *Checker) expired(role string, head *tuf.Common) error {
 	if c.Now.Before(head.Expires) {
 		return nil
 	}
-	return fmt.Errorf("it expired at %s", head.Expires.Format(time.RFC3339))
+	return &overdueError{role, head.Expires}
 }
+
+// An overdueError is an ExpiredError where the file was named before.
+type overdueError struct {
+	role string
+	at   time.Time
+}
+
+func (e *overdueError) Error() string { return "it expired at " + e.at.Format(time.RFC3339) }
 
 // checkMetadata: timestamp names a snapshot, the snapshot every role, and all
 // of them verify under the newest root, also for a stock client.
@@ -234,7 +249,7 @@ func checkFile[T tuf.Content](c *Checker, name string, data []byte, root *tuf.Fi
 	}
 	c.found.Versions[role] = f.Head().Version
 	c.problems("metadata/"+name, []error{
-		err, verifyTop(root, role, f), checkSalt(f, role, root.Signed.Roles[role], root.Signed.Keys), c.expired(f.Head()),
+		err, verifyTop(root, role, f), checkSalt(f, role, root.Signed.Roles[role], root.Signed.Keys), c.expired(role, f.Head()),
 	})
 	return f
 }
@@ -317,7 +332,7 @@ func (w *roleWalk) visit(ctx context.Context, role, parent string, signers tuf.R
 	c.found.Versions[role] = f.Head().Version
 	c.problems(name, []error{
 		err, f.Verify(role, signers, keys), checkSalt(f, role, signers, keys),
-		checkTargets(&f.Signed), c.expired(f.Head()), sameVersion(f.Head(), meta),
+		checkTargets(&f.Signed), c.expired(role, f.Head()), sameVersion(f.Head(), meta),
 	})
 	w.stock.roles = append(w.stock.roles, stockRole{role, parent, data})
 	w.collect(name, f, chain)

@@ -70,8 +70,7 @@ func (p *Plan) renew(ctx context.Context) error {
 		return err
 	}
 	head := f.Head()
-	third := lifetime(&p.base.Root().Signed, tuf.RoleTargets) / 3
-	if p.base.loader.Now.Before(head.Expires.Add(-third)) {
+	if p.base.loader.Now.Before(LastThird(&p.base.Root().Signed, tuf.RoleTargets, head.Expires)) {
 		return nil
 	}
 	if _, err := p.role(ctx, tuf.RoleTargets); err != nil {

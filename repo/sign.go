@@ -51,6 +51,12 @@ func lifetime(root *tuf.Root, role string) time.Duration {
 	return time.Duration(seconds) * time.Second
 }
 
+// LastThird is when the last third begins of the life of a signature of role that
+// expires then: whoever has to be there in person to renew it is to do so now.
+func LastThird(root *tuf.Root, role string, expires time.Time) time.Time {
+	return expires.Add(-lifetime(root, role) / 3)
+}
+
 func isTopLevel(role string) bool { return slices.Contains(tuf.TopLevel, role) }
 
 // sign adds the signatures of as many keys of a role as its threshold needs

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -72,11 +74,26 @@ func runCheck(ctx context.Context, a *app, name string, deep bool) error {
 	if n := len(found.Problems); n > 0 {
 		return &cliError{
 			err:  fmt.Errorf("%s: %d broken promises", name, n),
-			hint: "restore the named files from a backup or a mirror; if only an expiry is over: publisher refresh " + name,
+			hint: repair(name, found.Problems),
 			code: exitVerification,
 		}
 	}
 	return nil
+}
+
+// repair is how what is broken is made whole: if it is nothing but expiries,
+// by who signs those roles.
+func repair(name string, problems []repo.Problem) string {
+	var ways []string
+	for _, p := range problems {
+		if p.Expired == "" {
+			return "restore the named files from a backup or a mirror"
+		}
+		if way := renewal(name, p.Expired); !slices.Contains(ways, way) {
+			ways = append(ways, way)
+		}
+	}
+	return strings.Join(ways, "; ")
 }
 
 // readCached returns nil for what was never verified here.

@@ -348,7 +348,7 @@ func printPlan(w io.Writer, plan *repo.Plan) error {
 func printRoles(w io.Writer, roles []repo.RolePlan) error {
 	for _, r := range roles {
 		if r.Renewed {
-			if _, err := fmt.Fprintf(w, "%s from version %d: signed again, before it expires\n", repo.RoleToNotary(r.Role), r.From); err != nil {
+			if _, err := fmt.Fprintf(w, "%s from version %d: signed again\n", repo.RoleToNotary(r.Role), r.From); err != nil {
 				return err
 			}
 			continue

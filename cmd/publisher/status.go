@@ -107,20 +107,26 @@ func (a *app) checkWithin(s state, within time.Duration) error {
 		if left > within {
 			continue
 		}
-		hint := "publisher refresh " + s.Collection
-		switch e.Role {
-		case tuf.RoleRoot:
-			hint = "publisher key list shows who holds the root keys: they must make a new root in time"
-		case tuf.RoleTargets:
-			hint = "publisher publish " + s.Collection
-		}
 		return &cliError{
 			err:  fmt.Errorf("%s %s, at %s", repo.RoleToNotary(e.Role), expiry(left), e.Expires.Format(time.RFC3339)),
-			hint: hint,
+			hint: renewal(s.Collection, e.Role),
 			code: exitExpiring,
 		}
 	}
 	return nil
+}
+
+// renewal is how a role of a collection is signed again.
+func renewal(collection, role string) string {
+	switch role {
+	case tuf.RoleSnapshot, tuf.RoleTimestamp:
+		return "publisher refresh " + collection
+	case tuf.RoleTargets:
+		return "publisher publish " + collection
+	case tuf.RoleRoot:
+		return "publisher key list shows who holds the root keys: they must make a new root"
+	}
+	return "who holds the keys of " + repo.RoleToNotary(role) + " must sign it again"
 }
 
 func (a *app) printState(w io.Writer, s state) error {
