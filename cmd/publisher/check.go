@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"publisher/repo"
+	"publisher/storage"
 	"publisher/trust"
 )
 
@@ -64,6 +65,9 @@ func runCheck(ctx context.Context, a *app, name string, deep bool) error {
 		Source: source, Collection: name, Trusted: trusted, Timestamp: timestamp, Snapshot: snapshot,
 		Now: a.now(), Deep: deep,
 	}
+	if err := neverPublished(ctx, source, name, timestamp); err != nil {
+		return err
+	}
 	found, err := checker.Check(ctx)
 	if err != nil {
 		return err
@@ -79,6 +83,20 @@ func runCheck(ctx context.Context, a *app, name string, deep bool) error {
 		}
 	}
 	return nil
+}
+
+// neverPublished fails with repo.ErrNotPublished for a collection that has no
+// timestamp and, as far as is known here, never had: seen is the one verified
+// last. One that is gone is a broken promise.
+func neverPublished(ctx context.Context, source storage.Getter, name string, seen []byte) error {
+	if seen != nil {
+		return nil
+	}
+	_, err := storage.Stat(ctx, source, repo.MetadataDir(name)+"/timestamp.json")
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s: %w", name, repo.ErrNotPublished)
+	}
+	return err
 }
 
 // repair is how what is broken is made whole: if it is nothing but expiries,

@@ -22,8 +22,9 @@ func newStatus(a *app) *cobra.Command {
 		Short:   "Show what is staged, what publish would do, and when roles expire",
 		GroupID: groupPublish,
 		Long: `Show what is staged, what publish would do with it, and when each role expires.
-With --fail-within it exits with 7 if a role expires within that time: for cron
-and monitoring. Where the store cannot be reached it shows what is staged.`,
+With --fail-within it exits with 7 if a role expires within that time, with 5 if
+nothing is published yet: for cron and monitoring. Where the store cannot be
+reached it shows what is staged.`,
 		Example: `  publisher status example.com/scripts
   publisher status example.com/scripts --fail-within 72h`,
 		Args: exactly(1),
@@ -101,6 +102,9 @@ func (a *app) remoteState(ctx context.Context, c *trust.Collection, s *state) er
 func (a *app) checkWithin(s state, within time.Duration) error {
 	if within == 0 {
 		return nil
+	}
+	if !s.Published {
+		return fmt.Errorf("%s: %w", s.Collection, repo.ErrNotPublished)
 	}
 	for _, e := range s.Expiries {
 		left := e.Expires.Sub(a.now())
