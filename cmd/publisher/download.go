@@ -121,7 +121,7 @@ func (d *downloading) fetch(ctx context.Context, w io.Writer, target repo.Target
 		return &repo.VerifyError{File: key, Err: err}
 	}
 	if err != nil {
-		return reached(err)
+		return err
 	}
 	defer obj.Body.Close()
 	return copyTarget(ctx, io.MultiWriter(w, counter(d.advance)), obj.Body, target)

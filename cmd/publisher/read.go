@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"strconv"
@@ -39,7 +41,7 @@ func (a *app) source(ctx context.Context, s trust.Settings) (storage.Getter, err
 		if err != nil {
 			return nil, &cliError{err: err, hint: "--url https://HOST, without a query", code: exitUsage}
 		}
-		return s, nil
+		return overHTTPS{s}, nil
 	case store != "":
 		return openStore(ctx, store)
 	}
@@ -102,18 +104,24 @@ func (a *app) read(ctx context.Context, name string) (*repo.View, storage.Getter
 	if err == nil && !v.Published() {
 		err = fmt.Errorf("%s: %w", name, repo.ErrNotPublished)
 	}
-	return v, source, reached(err)
+	return v, source, err
 }
 
-// reached adds what to do if a server cannot be.
-func reached(err error) error {
+// overHTTPS is where a collection is served; its errors tell what to do about a
+// server that does not serve it as it should.
+type overHTTPS struct{ storage.Getter }
+
+func (s overHTTPS) Get(ctx context.Context, key string) (storage.Object, error) {
+	obj, err := s.Getter.Get(ctx, key)
 	switch {
 	case as[x509.UnknownAuthorityError](err):
-		return hinted(err, "--tlscacert FILE, with the CA that this server's certificate comes from")
+		err = hinted(err, "--tlscacert FILE, with the CA that this server's certificate comes from")
+	case errors.Is(err, fs.ErrPermission):
+		err = hinted(err, "the server must let everybody read, and answer 404 for what is missing: correct it, or --url")
 	case as[*url.Error](err):
-		return hinted(err, "check the URL and the way to its server, and run the same command again")
+		err = hinted(err, "check the URL and the way to its server, and run the same command again")
 	}
-	return err
+	return obj, err
 }
 
 // printable is s as it can be shown on a terminal: metadata of other makers may

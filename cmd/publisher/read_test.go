@@ -126,7 +126,7 @@ func TestBadMirrors(t *testing.T) {
 		{"endless", endless, exitVerification, "more than the signed length of 15 bytes"},
 		{"a web page", write("<html>" + strings.Repeat(" ", 100)), exitVerification, "more than the signed length"},
 		{"gone", status(404), exitVerification, "verify example.com/scripts/targets/"},
-		{"forbidden", status(403), exitPermission, "403"},
+		{"forbidden", status(403), exitPermission, "hint: the server must let everybody read, and answer 404"},
 		{"cut off", cutOff, exitFailed, "unexpected EOF"},
 		{"a redirect", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/", http.StatusFound) }, exitFailed, "302"},
 	}
