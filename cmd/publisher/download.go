@@ -41,6 +41,9 @@ already is replaced only after a question, or with --yes.`,
 }
 
 func (a *app) download(ctx context.Context, collection string, names []string, out string) error {
+	if a.flags.json && out == "-" {
+		return usage("leave out --json, or -o FILE", "with -o - the content goes to stdout, and leaves no room for JSON")
+	}
 	destinations, err := destinations(names, out)
 	if err != nil {
 		return err
@@ -71,12 +74,22 @@ func (a *app) download(ctx context.Context, collection string, names []string, o
 	advance, finish := a.progress("downloading", total)
 	defer finish()
 	d := &downloading{view, source, advance}
+	done := make([]downloaded, len(targets))
 	for i, target := range targets {
 		if err := a.downloadOne(ctx, d, target, destinations[i], replace[i]); err != nil {
 			return err
 		}
+		done[i] = downloaded{target.Name, destinations[i], target.Length, target.Hashes["sha256"]}
 	}
-	return nil
+	return a.result(done, func(io.Writer) error { return nil }) // the files say it
+}
+
+// downloaded is a target that is in a file now.
+type downloaded struct {
+	Name   string `json:"name"`
+	File   string `json:"file"`
+	Length int64  `json:"length"`
+	SHA256 string `json:"sha256,omitempty"` // others' collections may do without
 }
 
 func (a *app) downloadOne(ctx context.Context, d *downloading, target repo.Target, destination string, replace bool) error {

@@ -318,6 +318,7 @@ func (a *app) newPlace(ctx context.Context, c *trust.Collection) (trust.Settings
 	if place.Store == "" {
 		return place, nil, usage(storeHint, "no store given")
 	}
+	a.debugf("%s is to be published to %s", c.Name(), shownStore(place.Store))
 	store, err := openStore(ctx, place.Store)
 	return place, store, err
 }

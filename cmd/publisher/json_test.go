@@ -31,6 +31,7 @@ var jsonRuns = []struct{ verb, args string }{
 	{"submissions", "example.com/a --online lambda:s?endpoint=http://127.0.0.1:1 --inbox file://$DIR/inbox"},
 	{"list", "example.com/a"},
 	{"lookup", "example.com/a x"},
+	{"download", "example.com/a x -o $DIR/got"},
 	{"key list", ""},
 	{"key generate", "-o $DIR/new.pem --no-passphrase"},
 	{"key import", "$DIR/new.pem --no-passphrase"},
@@ -42,7 +43,7 @@ var jsonRuns = []struct{ verb, args string }{
 // anything, is data, or goes on until they are interrupted (dev, which has
 // tests of its own), or a file, or nothing.
 var jsonless = []string{
-	"completion bash", "completion fish", "completion powershell", "completion zsh", "help", "download", "verify", "dev", "signer",
+	"completion bash", "completion fish", "completion powershell", "completion zsh", "help", "verify", "dev", "signer",
 	"key export", "key passwd", "key remove", "trust export", "trust add", "trust remove",
 }
 

@@ -54,6 +54,7 @@ func (k *keyring) Signer(_ context.Context, role, keyID string) (signature.Signe
 		return nil, err
 	}
 	k.signers[keyID] = signer
+	k.app.debugf("signing %s with key %s", shownRole(role), tuf.ShortID(keyID))
 	return signer, nil
 }
 

@@ -141,13 +141,25 @@ func (a *app) publishOnline(ctx context.Context, c *trust.Collection, signer *on
 func (a *app) publishChanges(ctx context.Context, c *trust.Collection, p *repo.Publisher, changes []repo.Change) (*repo.Published, error) {
 	advance, finish := a.progress("uploading", uploadSize(changes))
 	p.Uploading = advance
+	a.debugf("%s, at most %d bytes to upload", counted(len(changes), "staged change"), uploadSize(changes))
 	done, err := p.Publish(ctx, changes)
 	finish()
 	if err != nil {
 		return done, a.explain(c, err)
 	}
+	a.debugPublished(done)
 	a.warnPlan(done.Plan)
 	return done, nil
+}
+
+// debugPublished tells from which versions on what was published.
+func (a *app) debugPublished(done *repo.Published) {
+	for _, r := range done.Plan.Roles {
+		a.debugf("%s was at version %d", repo.RoleToNotary(r.Role), r.From)
+	}
+	if done.Receipt != nil {
+		a.debugf("committed: %s", versionList(done.Receipt.Versions))
+	}
 }
 
 // publisher is set up for a collection whose keys are all at hand.
@@ -181,6 +193,7 @@ func (a *app) publicStore(ctx context.Context, c *trust.Collection) (storage.Sto
 	if s.Store == "" {
 		return nil, &cliError{err: fmt.Errorf("no store is known for %s", c.Name()), hint: storeHint, code: exitNotFound}
 	}
+	a.debugf("%s is published to %s", c.Name(), shownStore(s.Store))
 	return openStore(ctx, s.Store)
 }
 

@@ -147,6 +147,7 @@ func (a *app) refresh(ctx context.Context, name string, force bool) (refreshed, 
 	}
 	if receipt != nil {
 		r.Refreshed, r.Versions = true, receipt.Versions
+		a.debugf("%s committed: %s", name, versionList(receipt.Versions))
 	}
 	return r, nil
 }

@@ -86,6 +86,9 @@ func (a *app) stage(ctx context.Context, c *trust.Collection, o stageOptions, ch
 	if err != nil {
 		return fmt.Errorf("stage: %w", err)
 	}
+	for _, change := range staged {
+		a.debugf("%s: %d bytes, sha256 %s", change.Name, change.Target.Length, change.Target.Hashes["sha256"])
+	}
 	if err := a.resultUnless(o.publish, staged); err != nil {
 		return err
 	}

@@ -41,6 +41,15 @@ func openStore(ctx context.Context, raw string) (storage.Store, error) {
 	return s, nil
 }
 
+// shownStore is the address of a store without what is secret in it.
+func shownStore(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return raw
+	}
+	return u.Redacted()
+}
+
 // storeForms is how the address of each kind of store is written.
 var storeForms = map[string]string{
 	"file":  "file:///absolute/path of a directory",

@@ -83,6 +83,14 @@ func (a *app) result(v any, text func(w io.Writer) error) error {
 	return err
 }
 
+// counted is a number of things, whose plural ends in s.
+func counted(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}
+
 // printTable prints rows under a header, in columns as wide as their content.
 // (The table of lipgloss lays out terminals, and takes seconds for 10,000 rows.)
 func printTable(w io.Writer, header []string, rows [][]string) error {
