@@ -156,7 +156,6 @@ var diagnoses = []struct {
 	{is(errInterrupted), exitInterrupted, "run the same command again: it goes on where it stopped"},
 	{is(context.Canceled), exitInterrupted, "run the same command again: it goes on where it stopped"},
 	{isUnknownCommand, exitUsage, "publisher --help"},
-	{isFlagGroup, exitUsage, "leave out one of these flags"},
 	{as[*repo.ExpiredError], exitVerification, "ask its publisher to run: publisher refresh COLLECTION (timestamp, snapshot) or publisher publish COLLECTION (targets)"},
 	{as[*repo.VerifyError], exitVerification, verifyHint},
 	{as[*repo.GraceError], exitConflict, "run the same command again after that time"},
@@ -211,9 +210,28 @@ func isUnknownCommand(err error) bool {
 	return strings.HasPrefix(err.Error(), "unknown command ")
 }
 
-// isFlagGroup: nor for flags that exclude one another.
-func isFlagGroup(err error) bool {
-	return strings.HasPrefix(err.Error(), "if any flags in the group ")
+// exclusive is an error about what cannot be given together.
+func exclusive(given ...string) error {
+	last := len(given) - 1
+	return usage("leave out one of them", "%s and %s exclude each other", strings.Join(given[:last], ", "), given[last])
+}
+
+// flagGroup puts into our words what cobra says of flags that exclude one
+// another; it has no type for that either. Other errors stay as they are.
+func flagGroup(err error) error {
+	if err == nil || !strings.HasPrefix(err.Error(), "if any flags in the group ") {
+		return err
+	}
+	_, given, _ := strings.Cut(err.Error(), "; [")
+	given, _, _ = strings.Cut(given, "]")
+	flags := strings.Fields(given)
+	for i, name := range flags {
+		flags[i] = "--" + name
+	}
+	if len(flags) < 2 {
+		return err
+	}
+	return exclusive(flags...)
 }
 
 // oneLine keeps an error to the one line that is promised.

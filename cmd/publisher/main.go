@@ -36,7 +36,7 @@ func run(ctx context.Context, args []string, stdin, stdout, stderr *os.File) int
 	cmd.SetIn(stdin)
 	cmd.SetOut(stdout)
 	cmd.SetErr(stderr)
-	err := cmd.ExecuteContext(ctx)
+	err := flagGroup(cmd.ExecuteContext(ctx))
 	if ctx.Err() != nil && err != nil {
 		err = errInterrupted
 	}

@@ -34,7 +34,10 @@ An online signer does so by itself; of its collections it is asked to look now.`
   publisher refresh --all --no-input --passphrase-file /etc/publisher/passphrase`,
 		Args: between(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if o.all == (len(args) == 1) {
+			if o.all && len(args) == 1 {
+				return exclusive("COLLECTION", "--all")
+			}
+			if !o.all && len(args) == 0 {
 				return usage("publisher refresh COLLECTION, or publisher refresh --all", "either a collection or --all is needed")
 			}
 			return runRefresh(cmd.Context(), a, args, o)

@@ -22,7 +22,10 @@ func newReset(a *app) *cobra.Command {
   publisher reset example.com/scripts -n 0,2`,
 		Args: exactly(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if all == (len(numbers) > 0) {
+			if all && len(numbers) > 0 {
+				return exclusive("-n", "--all")
+			}
+			if !all && len(numbers) == 0 {
 				return usage("publisher reset COLLECTION -n 0,1 or --all", "either -n or --all is needed")
 			}
 			c, _, err := a.known(args[0])

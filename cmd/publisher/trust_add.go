@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -56,13 +57,17 @@ What --url or --store names is remembered as where the collection is, and what
 }
 
 func (o *trustAddOptions) check() error {
-	given := 0
-	for _, is := range []bool{o.root != "", o.sha256 != "", o.tofu} {
+	var given []string
+	for flag, is := range map[string]bool{"--root": o.root != "", "--sha256": o.sha256 != "", "--tofu": o.tofu} {
 		if is {
-			given++
+			given = append(given, flag)
 		}
 	}
-	if given != 1 {
+	if len(given) > 1 {
+		slices.Sort(given)
+		return exclusive(given...)
+	}
+	if len(given) == 0 {
 		return usage("publisher trust add COLLECTION --root FILE", "one of --root, --sha256 and --tofu is needed")
 	}
 	o.sha256 = strings.ToLower(strings.TrimPrefix(o.sha256, "sha256:"))
