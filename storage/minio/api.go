@@ -3,8 +3,10 @@ package minio
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"io"
 	"iter"
 	"net/http"
@@ -23,12 +25,43 @@ type api struct {
 	bucket string
 }
 
+// maxVerified is the largest object that is compared with its checksum before
+// it is handed out.
+const maxVerified = 1 << 20
+
+// maxReads is how often an object is read that does not fit its own checksum.
+const maxReads = 5
+
+// Get reads a small object whole and compares it with the checksum that came
+// along: a server may answer with the content of one version and the ETag of
+// another while the object is replaced, and against that ETag somebody would
+// write.
 func (a *api) Get(ctx context.Context, key string) (storage.Object, error) {
-	body, info, _, err := a.Core.GetObject(ctx, a.bucket, key, minio.GetObjectOptions{})
-	if err != nil {
-		return storage.Object{}, err
+	for range maxReads {
+		obj, sum, err := a.get(ctx, key)
+		if err != nil || sum == nil || obj.Size > maxVerified {
+			return obj, err
+		}
+		data, err := io.ReadAll(obj.Body)
+		if err := errors.Join(err, obj.Body.Close()); err != nil {
+			return storage.Object{}, err
+		}
+		if got := sha256.Sum256(data); bytes.Equal(got[:], sum) {
+			obj.Body = io.NopCloser(bytes.NewReader(data))
+			return obj, nil
+		}
 	}
-	return storage.Object{Body: body, Size: info.Size, Version: storage.Version(info.ETag), Modified: info.LastModified}, nil
+	return storage.Object{}, fmt.Errorf("%w: read %d times", storage.ErrCorrupt, maxReads)
+}
+
+// get is one request; the checksum is nil if the server has none of the whole.
+func (a *api) get(ctx context.Context, key string) (storage.Object, []byte, error) {
+	body, info, _, err := a.Core.GetObject(ctx, a.bucket, key, minio.GetObjectOptions{Checksum: true})
+	if err != nil {
+		return storage.Object{}, nil, err
+	}
+	obj := storage.Object{Body: body, Size: info.Size, Version: storage.Version(info.ETag), Modified: info.LastModified}
+	return obj, s3api.WholeSHA256(info.ChecksumSHA256, info.ChecksumMode), nil
 }
 
 func (a *api) Head(ctx context.Context, key string) (storage.Info, error) {

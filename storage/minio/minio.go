@@ -5,6 +5,7 @@ package minio
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
@@ -42,7 +43,7 @@ func open(u *url.URL, patience time.Duration) (storage.Store, error) {
 		Creds:      addr.creds,
 		Secure:     addr.secure,
 		Region:     addr.region,
-		Transport:  transport.New(nil, patience),
+		Transport:  newRenewing(func() *http.Transport { return transport.New(nil, patience) }),
 		MaxRetries: 5,
 	})
 	if err != nil {
