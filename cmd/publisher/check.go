@@ -77,7 +77,7 @@ func runCheck(ctx context.Context, a *app, name string, deep bool) error {
 	}
 	if n := len(found.Problems); n > 0 {
 		return &cliError{
-			err:  fmt.Errorf("%s: %d broken promises", name, n),
+			err:  fmt.Errorf("%s: %s", name, counted(n, "broken promise")),
 			hint: repair(name, found.Problems),
 			code: exitVerification,
 		}
@@ -132,6 +132,6 @@ func printChecked(w io.Writer, name string, found *repo.Checked) error {
 	if len(found.Problems) > 0 {
 		return nil
 	}
-	_, err := fmt.Fprintf(w, "%s is whole: %s; %d targets\n", name, versionList(found.Versions), found.Targets)
+	_, err := fmt.Fprintf(w, "%s is whole: %s; %s\n", name, versionList(found.Versions), counted(found.Targets, "target"))
 	return err
 }

@@ -65,7 +65,7 @@ func runKeyExport(a *app, o keyExportOptions) error {
 		return taken(o.file)
 	}
 	if err == nil {
-		a.infof("%d keys are in %s", len(selected), o.file)
+		a.infof("wrote %s to %s", counted(len(selected), "key"), o.file)
 	}
 	return err
 }

@@ -64,6 +64,28 @@ func TestProgress(t *testing.T) {
 	}
 }
 
+// TestProgressRate has half of the work done at the first advance, as hashing
+// two large files does.
+func TestProgressRate(t *testing.T) {
+	terminal, stderr, err := pty.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer terminal.Close()
+	if err := pty.Setsize(stderr, &pty.Winsize{Rows: 25, Cols: 120}); err != nil {
+		t.Fatal(err)
+	}
+	advance, finish := newApp(nil, nil, stderr).progress("hashing", 200<<20)
+	time.Sleep(1100 * time.Millisecond)
+	advance(100 << 20)
+	finish()
+	stderr.Close()
+	seen, _ := io.ReadAll(terminal) // ends with EIO
+	if !strings.Contains(string(seen), "MB/s") {
+		t.Errorf("no rate in MB/s: %q", seen)
+	}
+}
+
 // slowly takes two seconds for what is large.
 func slowly(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

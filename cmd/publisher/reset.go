@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -50,10 +49,14 @@ func runReset(ctx context.Context, a *app, c *trust.Collection, numbers []int, a
 	defer unlock()
 	list := c.Changelist()
 	if all {
+		what := "took back all staged changes of " + c.Name()
+		if changes, err := a.staged(c); err == nil && len(changes) == 0 {
+			what = "nothing is staged for " + c.Name()
+		}
 		if err := list.Clear(); err != nil {
 			return err
 		}
-		return a.resetResult(c.Name(), "all", 0)
+		return a.resetResult(c.Name(), what, 0)
 	}
 	changes, err := a.staged(c)
 	if err != nil {
@@ -63,7 +66,7 @@ func runReset(ctx context.Context, a *app, c *trust.Collection, numbers []int, a
 	for _, n := range numbers {
 		if n < 0 || n >= len(changes) {
 			return &cliError{
-				err:  fmt.Errorf("there is no staged change %d, only %d changes", n, len(changes)),
+				err:  fmt.Errorf("there is no staged change %d, only %s", n, counted(len(changes), "change")),
 				hint: "publisher status " + c.Name(),
 				code: exitNotFound,
 			}
@@ -73,19 +76,19 @@ func runReset(ctx context.Context, a *app, c *trust.Collection, numbers []int, a
 	if err := list.Remove(ids...); err != nil {
 		return err
 	}
-	return a.resetResult(c.Name(), strconv.Itoa(len(ids)), len(ids))
+	return a.resetResult(c.Name(), "took back "+counted(len(ids), "staged change")+" of "+c.Name(), len(ids))
 }
 
 // resetResult tells how many changes were taken back. Of all, which perhaps
 // could not even be read, the number is not known.
-func (a *app) resetResult(name, count string, n int) error {
+func (a *app) resetResult(name, what string, n int) error {
 	v := struct {
 		Collection string `json:"collection"`
 		All        bool   `json:"all"`
 		Changes    int    `json:"changes,omitzero"`
 	}{name, n == 0, n}
 	return a.result(v, func(w io.Writer) error {
-		_, err := fmt.Fprintf(w, "took back %s staged changes of %s\n", count, name)
+		_, err := fmt.Fprintln(w, what)
 		return err
 	})
 }

@@ -192,5 +192,5 @@ func days(d time.Duration) string {
 	if d < 48*time.Hour {
 		return d.Round(time.Minute).String()
 	}
-	return fmt.Sprintf("%d days", int(d.Hours()/24))
+	return counted(int(d.Hours()/24), "day")
 }

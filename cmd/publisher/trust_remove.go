@@ -33,7 +33,7 @@ func runTrustRemove(ctx context.Context, a *app, name string) error {
 	defer unlock()
 	staged, err := c.Changelist().List()
 	if err == nil && len(staged) > 0 {
-		err = fmt.Errorf("%s has %d staged changes", name, len(staged))
+		err = fmt.Errorf("%s has %s", name, counted(len(staged), "staged change"))
 	}
 	if err != nil {
 		return &cliError{

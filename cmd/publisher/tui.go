@@ -131,6 +131,9 @@ func (a *app) progress(what string, total int64) (advance func(n int64), finish 
 		progressbar.OptionClearOnFinish(),
 		progressbar.OptionFullWidth(),
 	)
+	// Else its clock starts with the first advance, which may be all of the work,
+	// and it shows a rate of terabytes per second.
+	bar.StartWithoutRender()
 	// A bar that cannot be drawn is no reason to fail.
 	return func(n int64) { _ = bar.Add64(n) }, func() { _ = bar.Finish() }
 }
