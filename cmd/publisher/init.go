@@ -68,6 +68,9 @@ export) and keep that offline.`,
 	f.StringVar(&o.keyType, "key-type", tuf.TypeEd25519, "`kind` of the keys to make: ed25519, ecdsa, rsa")
 	f.StringToStringVar(&o.thresholds, "threshold", nil, "how many keys must sign a `role=n`, or n of m: role=n/m (default 1)")
 	f.StringToStringVar(&o.lifetimes, "expires", nil, "how long a role's signatures last, `role=duration` such as 90d or 36h (default root=2y, targets=1y, snapshot=30d, timestamp=14d)")
+	for _, name := range []string{"threshold", "expires"} {
+		f.Lookup(name).DefValue = "" // an empty map shows as "(default [])", beside the default that counts
+	}
 	f.BoolVar(&o.noPassphrase, "no-passphrase", false, "store the new keys unencrypted")
 	f.BoolVar(&o.singleWriter, "single-writer", false, "accept a store without compare-and-swap: you promise that never two publish at once")
 	f.BoolVar(&o.offline, "offline", false, "do not contact the store: publish will")
