@@ -9,7 +9,7 @@ TESTFLAGS ?=
 FUZZTIME  ?= 60s
 
 # What goes on at once is in these; the S3 drivers add single requests to it, which the real servers' suites test.
-RACE      = ./storage ./storage/dir ./storage/web ./storage/storagetest ./repo ./lambda ./trust ./cmd/...
+RACE      = ./storage ./storage/dir ./storage/web ./storage/storagetest ./repo ./lambda ./trust
 TOOL      = go tool -modfile=tools/go.mod
 SYSTEMS   = linux darwin windows
 CHECKS    = inherit,ST1000,ST1003,ST1016,ST1020,ST1021,ST1022
