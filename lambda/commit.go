@@ -20,6 +20,12 @@ var errNoSubmission = errors.New("it is not in the inbox")
 // commit answers one submission. The receipt may be a refusal; with an error
 // there is none, and the submission waits for another run.
 func (s *Signer) commit(ctx context.Context, collection, name string) (*repo.Receipt, error) {
+	// A sweep and a request for the same submission would sign it twice.
+	done, err := s.busy.enter(ctx, collection)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
 	started := s.Now()
 	receipt, again, err := s.tryCommit(ctx, collection, name)
 	var p *panicError

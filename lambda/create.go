@@ -12,6 +12,9 @@ import (
 func CreateBelow(names ...string) func(collection string) error {
 	return func(collection string) error {
 		for _, name := range names {
+			if name == "" {
+				continue
+			}
 			rest, ok := strings.CutPrefix(collection, name)
 			if ok && (rest == "" || rest[0] == '/' || strings.ContainsAny(name[len(name)-1:], "/.-")) {
 				return nil

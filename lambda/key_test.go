@@ -263,8 +263,9 @@ func TestCreateBelow(t *testing.T) {
 		{"example.com/team-", "example.com/team-a", true},
 		{"example.com/team-", "example.com/teams", false},
 		{"example.org example.com/a", "example.com/a", true},
+		{"example.org  example.com/a", "example.net", false},
 	} {
-		if err := lambda.CreateBelow(strings.Fields(tt.below)...)(tt.name); (err == nil) != tt.ok {
+		if err := lambda.CreateBelow(strings.Split(tt.below, " ")...)(tt.name); (err == nil) != tt.ok {
 			t.Errorf("below %q, %q: %v", tt.below, tt.name, err)
 		}
 	}

@@ -256,6 +256,8 @@ func TestRejectInbox(t *testing.T) {
 		{"an array", "[]", "its manifest: "},
 		{"no collection", `{"parts":{}}`, "its manifest: "},
 		{"no parts", `{"collection":"` + scripts + `"}`, "its manifest: "},
+		{"a role of a long name", `{"collection":"` + scripts + `","parts":{"` + strings.Repeat("x", 200) + `":"` + strings.Repeat("0", 64) + `"}}`, "it names a role of 200 characters"},
+		{"a collection of a long name", `{"collection":"` + strings.Repeat(`\u0001`, 9000) + `","parts":{}}`, "it is for the collection"},
 		{"empty parts", `{"collection":"` + scripts + `","parts":{}}`, "it has no parts"},
 		{"null parts", manifest("null"), "null where"},
 		{"null hash", manifest(`{"targets":null}`), "null where"},

@@ -63,6 +63,7 @@ type Signer struct {
 	Metrics io.Writer    // gets CloudWatch's embedded metric format, one line each; may be nil
 
 	once    sync.Once
+	busy    busy
 	public  storage.Store // Public, guarded
 	private storage.Store // Private, guarded
 	caches  *caches

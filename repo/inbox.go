@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"iter"
+	"strings"
 
 	"github.com/go-json-experiment/json"
 	"github.com/oklog/ulid/v2"
@@ -28,6 +29,8 @@ const (
 	maxManifest = 64 << 10 // bytes
 	maxReceipt  = 64 << 10 // bytes
 	maxParts    = 256
+	maxRoleName = 128     // bytes
+	maxText     = 4 << 10 // of a refusal, in bytes: a receipt must be readable
 )
 
 // Leave puts a submission into the inbox: its parts first, then the manifest,
@@ -85,7 +88,7 @@ func (b Inbox) parse(ctx context.Context, data []byte) (*Submission, error) {
 		return sub, reject("", "its manifest: %w", err)
 	}
 	if m.Collection != b.Collection {
-		return sub, reject("", "it is for the collection %q", m.Collection)
+		return sub, reject("", "it is for the collection %.255q", m.Collection)
 	}
 	if len(m.Parts) == 0 {
 		return sub, reject("", "it has no parts")
@@ -94,6 +97,9 @@ func (b Inbox) parse(ctx context.Context, data []byte) (*Submission, error) {
 		return sub, reject("", "it has %d parts, at most %d", len(m.Parts), maxParts)
 	}
 	for role, sum := range m.Parts {
+		if len(role) > maxRoleName {
+			return sub, reject("", "it names a role of %d characters", len(role))
+		}
 		part, err := b.part(ctx, role, sum)
 		if err != nil {
 			return sub, err
@@ -224,7 +230,16 @@ func Answered(sub *Submission, receipt *Receipt, err error) (*Receipt, error) {
 	if refusal == nil {
 		return nil, err
 	}
+	refusal.Error = cut(refusal.Error)
 	return &Receipt{Collection: sub.Collection, Submission: sub.ID(), Refused: refusal}, nil
+}
+
+// cut shortens what a hostile submission may have put into a message.
+func cut(text string) string {
+	if len(text) <= maxText {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxText], "") + "…"
 }
 
 // Refusal is why a submission was not committed, and never will be.

@@ -119,6 +119,9 @@ func (o *online) answer(ctx context.Context, box repo.Inbox, p trust.Pending) (*
 		if err == nil && r.Collection != o.c.Name() {
 			err = fmt.Errorf("the signer %s answered with the receipt of another collection", o.signer.ref.function)
 		}
+		if err == nil && r.Refused == nil && r.Submission != p.Submission {
+			err = fmt.Errorf("the signer %s answered with the receipt of another submission", o.signer.ref.function)
+		}
 		if err == nil {
 			return r, nil
 		}
