@@ -11,7 +11,8 @@
 //	                   after a semicolon. An ARN that follows another of its role
 //	                   is that of a key that roots named before.
 //	PUBLISHER_CREATE   names of collections that may be created, separated by
-//	                   commas: each that begins with one of them; none if empty
+//	                   commas: each of them and what lies below it, or begins
+//	                   with it if it ends in / . or -; none if empty
 //	PUBLISHER_GENESIS  name=sha256, separated by commas: the first root that a
 //	                   collection must have; may be empty
 //	PUBLISHER_FUNCTION publish or refresh, if it is to do only that; a function
