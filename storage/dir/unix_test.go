@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -69,6 +70,7 @@ func childHang(root string) {
 	}
 	fmt.Println("ready")
 	time.Sleep(time.Hour)
+	runtime.KeepAlive(s) // with it the lock that says that we are alive
 }
 
 func cpuTime() time.Duration {

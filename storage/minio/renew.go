@@ -5,9 +5,10 @@ import (
 	"sync"
 )
 
-// A renewing transport leaves its connections behind after a refused write.
-// Some servers answer a condition that does not hold before they have read the
-// body, and take the rest of it for the next request on that connection.
+// A renewing transport leaves its connections behind after a write that was
+// refused, or had no bytes. Some servers (versitygw) answer a condition that does
+// not hold before they have read the body, and take the rest of it for the next
+// request on that connection; after an empty body they misread that too.
 type renewing struct {
 	fresh func() *http.Transport
 
@@ -23,7 +24,7 @@ func newRenewing(fresh func() *http.Transport) *renewing {
 func (r *renewing) RoundTrip(req *http.Request) (*http.Response, error) {
 	t := r.current()
 	resp, err := t.RoundTrip(req)
-	if err == nil && req.Method == http.MethodPut && resp.StatusCode >= 400 {
+	if err == nil && req.Method == http.MethodPut && (resp.StatusCode >= 400 || req.ContentLength == 0) {
 		r.leave(t)
 	}
 	return resp, err
