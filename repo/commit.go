@@ -77,10 +77,7 @@ func (c *Committer) Commit(ctx context.Context, base *View, sub *Submission) (*R
 
 // loader reads the collection for a commit.
 func (c *Committer) loader() *Loader {
-	return &Loader{
-		Source: c.Store, Collection: c.Collection, Cache: c.Cache,
-		Now: c.Now(), IgnoreExpiry: true, TimestampFirst: true,
-	}
+	return writersLoader(c.Store, c.Collection, c.Cache, c.Now())
 }
 
 // commitOnto commits a submission on top of base, or fails with errRace.
@@ -98,9 +95,6 @@ func (c *Committer) commitOnto(ctx context.Context, base *View, sub *Submission,
 	next, err := c.sign(ctx, p, *taken)
 	if err != nil {
 		return nil, err
-	}
-	if n := len(next.timestamp.Bytes()); n > MaxTimestamp {
-		return nil, reject(tuf.RoleTimestamp, "%d bytes, at most %d are read by clients", n, MaxTimestamp)
 	}
 	if err := checkStock(p, next); err != nil {
 		return nil, err

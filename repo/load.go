@@ -57,6 +57,14 @@ type Loader struct {
 	TimestampFirst bool
 }
 
+// writersLoader reads for those who will write, and may renew what has expired.
+func writersLoader(source storage.Getter, collection string, cache Cache, now time.Time) *Loader {
+	return &Loader{
+		Source: source, Collection: collection, Cache: cache,
+		Now: now, IgnoreExpiry: true, TimestampFirst: true,
+	}
+}
+
 // A View is a collection as a client sees it, each file verified from the
 // trusted root. Targets roles are loaded when they are asked for. A View is not
 // safe for concurrent use.

@@ -127,10 +127,7 @@ func (p *Publisher) unlessForeign(ctx context.Context, err error) error {
 
 // loader reads the collection for a change.
 func (p *Publisher) loader() *Loader {
-	return &Loader{
-		Source: p.Store, Collection: p.Collection, Cache: p.Cache,
-		Now: p.Now(), IgnoreExpiry: true, TimestampFirst: true,
-	}
+	return writersLoader(p.Store, p.Collection, p.Cache, p.Now())
 }
 
 // sign turns the plan into a submission.

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/theupdateframework/go-tuf/v2/metadata/trustedmetadata"
+
+	"publisher/repo/tuf"
 )
 
 // A stockView is a set of files as a stock client gets them: what a second
@@ -58,6 +60,9 @@ func (s *stockView) check() (err error) {
 // checkStock looks at the finished set as clients do: one that comes from the
 // root in force before and sees the new one, and one that does not see it yet.
 func checkStock(p *proposal, next ready) error {
+	if n := len(next.timestamp.Bytes()); n > MaxTimestamp {
+		return reject(tuf.RoleTimestamp, "%d bytes, at most %d are read by clients", n, MaxTimestamp)
+	}
 	s := &stockView{timestamp: next.timestamp.Bytes(), snapshot: next.snapshot.Bytes(), roles: p.stockRoles()}
 	var views [][][]byte
 	switch {
