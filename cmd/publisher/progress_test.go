@@ -17,7 +17,7 @@ import (
 	"github.com/creack/pty"
 )
 
-// TestProgress has an upload take two seconds. Only who sits at a terminal, and
+// TestProgress has an upload take four seconds. Only who sits at a terminal, and
 // did not ask for silence, sees a bar; and no escape codes with NO_COLOR.
 func TestProgress(t *testing.T) {
 	dir := t.TempDir()
@@ -78,6 +78,8 @@ func TestProgressRate(t *testing.T) {
 	advance, finish := newApp(nil, nil, stderr).progress("hashing", 200<<20)
 	time.Sleep(1100 * time.Millisecond)
 	advance(100 << 20)
+	time.Sleep(300 * time.Millisecond) // it is not drawn more often
+	advance(1)
 	finish()
 	stderr.Close()
 	seen, _ := io.ReadAll(terminal) // ends with EIO
@@ -86,13 +88,14 @@ func TestProgressRate(t *testing.T) {
 	}
 }
 
-// slowly takes two seconds for what is large.
+// slowly takes four seconds for what is large: the connection's buffers swallow
+// a part of it at once.
 func slowly(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ContentLength > 1<<20 {
 			body := new(bytes.Buffer)
-			for range 20 {
-				if _, err := io.CopyN(body, r.Body, r.ContentLength/20); err != nil {
+			for range 40 {
+				if _, err := io.CopyN(body, r.Body, r.ContentLength/40); err != nil {
 					panic(http.ErrAbortHandler)
 				}
 				time.Sleep(100 * time.Millisecond)

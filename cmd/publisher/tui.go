@@ -134,8 +134,10 @@ func (a *app) progress(what string, total int64) (advance func(n int64), finish 
 	// Else its clock starts with the first advance, which may be all of the work,
 	// and it shows a rate of terabytes per second.
 	bar.StartWithoutRender()
-	// A bar that cannot be drawn is no reason to fail.
-	return func(n int64) { _ = bar.Add64(n) }, func() { _ = bar.Finish() }
+	// A bar that cannot be drawn is no reason to fail. It is drawn after the first
+	// second also if nothing advances then.
+	first := time.AfterFunc(time.Second, func() { _ = bar.RenderBlank() })
+	return func(n int64) { _ = bar.Add64(n) }, func() { first.Stop(); _ = bar.Finish() }
 }
 
 // wait shows for how long something has been waited for, from the first second
