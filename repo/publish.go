@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"time"
 
 	"publisher/repo/tuf"
@@ -33,6 +35,15 @@ type Publisher struct {
 	Now        func() time.Time
 	Commit     CommitFunc
 
+	// Drafts is the open ones of the collection. Where one of them is what a
+	// publish would have signed, it goes on with that one and the signatures that
+	// it has.
+	Drafts []*Draft
+
+	// Unsigned has Publish make a draft also where it holds no key at all for any
+	// role that changes.
+	Unsigned bool
+
 	// Open opens the bytes of an added target.
 	Open func(Change) (Body, error)
 
@@ -53,7 +64,8 @@ type Published struct {
 // does no harm.
 //
 // Errors to decide by: *ChangeError for a change that cannot be applied,
-// *ThresholdError for missing keys, *VerifyError for a collection that cannot
+// *DraftError where keys of others must sign too, *ThresholdError where no key is
+// at hand at all, *VerifyError for a collection that cannot
 // be trusted, and those of Commit.
 func (p *Publisher) Publish(ctx context.Context, changes []Change) (*Published, error) {
 	for lost := range maxRaces {
@@ -65,11 +77,15 @@ func (p *Publisher) Publish(ctx context.Context, changes []Change) (*Published, 
 			return &Published{Plan: plan}, err
 		}
 		sub, err := p.sign(ctx, plan, nil)
-		if err != nil {
+		var draft *DraftError
+		if err != nil && !errors.As(err, &draft) {
 			return nil, err
 		}
 		if err := p.upload(ctx, plan); err != nil {
 			return nil, err
+		}
+		if draft != nil {
+			return &Published{Plan: plan}, draft
 		}
 		receipt, err := p.commit(ctx, plan, sub)
 		var stale *StaleError
@@ -130,23 +146,71 @@ func (p *Publisher) loader() *Loader {
 	return writersLoader(p.Store, p.Collection, p.Cache, p.Now())
 }
 
-// sign turns the plan into a submission.
+// sign turns the plan into a submission. The error is a *DraftError if keys are
+// missing.
 func (p *Publisher) sign(ctx context.Context, plan *Plan, taken map[string]int64) (*Submission, error) {
+	files, err := p.files(ctx, plan, taken)
+	if err != nil {
+		return nil, err
+	}
 	sub := &Submission{Collection: p.Collection, Files: map[string][]byte{}}
 	if plan.First {
 		sub.Files[tuf.RoleRoot] = plan.base.Root().Bytes()
 	}
-	for role, content := range plan.content {
-		f, err := p.signRole(ctx, plan.base, role, *content, taken[role])
+	s := &signing{ring: p.Keys}
+	for _, role := range slices.Sorted(maps.Keys(files)) {
+		r, keys, err := plan.base.signers(ctx, role)
 		if err != nil {
 			return nil, err
 		}
-		sub.Files[role] = f.Bytes()
+		if _, err := files[role].KeepSignatures(files[role].SignedBy(r.KeyIDs, keys, true)); err != nil {
+			return nil, err
+		}
+		if err := signInto(ctx, s, role, r, keys, files[role]); err != nil {
+			return nil, err
+		}
+		sub.Files[role] = files[role].Bytes()
 	}
-	return sub, nil
+	if len(s.missing) > 0 && !p.Unsigned && !anySigned(files) {
+		return nil, s.missing[0]
+	}
+	return sub, s.result(sub)
 }
 
-func (p *Publisher) signRole(ctx context.Context, base *View, role string, t tuf.Targets, after int64) (*tuf.File[tuf.Targets], error) {
+func anySigned(files map[string]*tuf.File[tuf.Targets]) bool {
+	for _, f := range files {
+		if len(f.Signatures) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// files is the plan's roles as they are to be signed: those of an open draft if
+// it says the same, with the signatures that are good.
+func (p *Publisher) files(ctx context.Context, plan *Plan, taken map[string]int64) (map[string]*tuf.File[tuf.Targets], error) {
+	files := map[string]*tuf.File[tuf.Targets]{}
+	for role, content := range plan.content {
+		f, err := p.next(ctx, plan.base, role, *content, taken[role])
+		if err != nil {
+			return nil, err
+		}
+		files[role] = f
+	}
+	var first []byte
+	if plan.First {
+		first = plan.base.Root().Bytes()
+	}
+	for _, d := range p.Drafts {
+		if drafted := d.says(first, files, p.Now()); drafted != nil {
+			return drafted, nil
+		}
+	}
+	return files, nil
+}
+
+// next is the next version of a role, not signed yet.
+func (p *Publisher) next(ctx context.Context, base *View, role string, t tuf.Targets, after int64) (*tuf.File[tuf.Targets], error) {
 	current, err := base.current(ctx, role)
 	if err != nil {
 		return nil, err
@@ -158,15 +222,7 @@ func (p *Publisher) signRole(ctx context.Context, base *View, role string, t tuf
 	}
 	t.Version = after + 1
 	t.Expires = p.Now().Add(lifetime(&base.Root().Signed, role))
-	f, err := tuf.New(t)
-	if err != nil {
-		return nil, err
-	}
-	r, keys, err := base.signers(ctx, role)
-	if err != nil {
-		return nil, err
-	}
-	return f, sign(ctx, p.Keys, role, r, keys, f)
+	return tuf.New(t)
 }
 
 // signers is who may sign a role.

@@ -165,6 +165,22 @@ func (f *File[T]) AddSignature(keyID string, sig []byte) error {
 	return f.encode()
 }
 
+// KeepSignatures removes the signatures of all other keys than these, renews
+// Bytes, and returns the key IDs of what it removed.
+func (f *File[T]) KeepSignatures(keyIDs []string) (removed []string, err error) {
+	f.Signatures = slices.DeleteFunc(slices.Clone(f.Signatures), func(s Signature) bool {
+		if slices.Contains(keyIDs, s.KeyID) {
+			return false
+		}
+		removed = append(removed, s.KeyID)
+		return true
+	})
+	if removed == nil {
+		return nil, nil
+	}
+	return removed, f.encode()
+}
+
 // encode renews Bytes.
 func (f *File[T]) encode() error {
 	head, err := json.Marshal(envelope{Signatures: f.Signatures, Unknown: f.unknown})
