@@ -124,6 +124,23 @@ func (c *Committer) commitOnto(ctx context.Context, base *View, sub *Submission,
 	return c.receipt(sub, next.snapshot, next.timestamp), nil
 }
 
+// stillCurrent looks once more at what a commit is built on, if that was loaded
+// long ago: targets may have been uploaded for hours since.
+func (c *Committer) stillCurrent(ctx context.Context, base *View) error {
+	if c.Now().Sub(base.loader.Now) < freshFor || !base.Published() {
+		return nil
+	}
+	_, version, err := base.read(ctx, "timestamp.json", MaxTimestamp)
+	if err != nil || version != base.version {
+		return errors.Join(err, errRace)
+	}
+	_, _, err = base.read(ctx, SlotName(tuf.RoleRoot, base.Root().Signed.Version+1), MaxRoot)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return errors.Join(err, errRace)
+	}
+	return nil
+}
+
 // has reports whether the submission is what is published: an earlier run of
 // this commit was interrupted before it could say so.
 func (v *View) has(ctx context.Context, sub *Submission) (bool, error) {

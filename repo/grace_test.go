@@ -1,0 +1,171 @@
+package repo_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"testing"
+	"time"
+
+	"publisher/internal/forge"
+	"publisher/repo"
+	"publisher/repo/tuf"
+	"publisher/storage"
+)
+
+// upTo is a store as a client sees it who looked for newer roots before they
+// were there.
+type upTo struct {
+	storage.Getter
+	root int64
+}
+
+func (s upTo) Get(ctx context.Context, key string) (storage.Object, error) {
+	role, version, ok := repo.ParseSlot(path.Base(key))
+	if ok && role == tuf.RoleRoot && version > s.root {
+		return storage.Object{}, fs.ErrNotExist
+	}
+	return s.Getter.Get(ctx, key)
+}
+
+// mustServe wants clients that hold one of the roots, from the given one to the
+// newest, to read what is published.
+func (w *world) mustServe(from int64) {
+	w.t.Helper()
+	for root := from; root <= w.view().Root().Signed.Version; root++ {
+		client := &stockClient{root: w.root}
+		if _, err := client.pull(w.t.Context(), upTo{w.store, root}, w.now, everyName); err != nil {
+			w.t.Errorf("a client at root %d: %v", root, err)
+		}
+		l := &repo.Loader{Source: upTo{w.store, root}, Collection: collection, Cache: w.newCache(), Now: w.now}
+		if _, err := l.Load(w.t.Context()); err != nil {
+			w.t.Errorf("our client at root %d: %v", root, err)
+		}
+	}
+}
+
+// online is the keys of snapshot and timestamp, made for somebody.
+func online(t *testing.T, ring forge.Ring) map[string]tuf.Key {
+	return map[string]tuf.Key{tuf.RoleSnapshot: ring.Generate(t), tuf.RoleTimestamp: ring.Generate(t)}
+}
+
+// pass lets time go by for all who share a clock.
+func pass(d time.Duration, all ...*world) {
+	for _, w := range all {
+		w.now = w.now.Add(d)
+	}
+}
+
+// TestTwoRotationsInOneGrace: clients may be at the root before the last still.
+func TestTwoRotationsInOneGrace(t *testing.T) {
+	w := newWorld(t)
+	w.mustPublish(add("a", "1"))
+	for n := range 3 {
+		if _, err := w.publisher().HandOver(t.Context(), online(t, w.ring), repo.DefaultGrace); err != nil {
+			t.Fatal(err)
+		}
+		w.mustServe(1)
+		pass(time.Minute, w)
+		w.mustPublish(add("a", fmt.Sprint(n)))
+		w.mustServe(1)
+	}
+	w.mustBeClean()
+	pass(repo.DefaultGrace, w)
+	w.mustPublish(add("b", "1"))
+	if n := len(w.view().Timestamp.Signatures); n != 1 {
+		t.Errorf("%d keys sign after the grace", n)
+	}
+}
+
+// The later of two graces counts, also where the second one is short.
+func TestShortGraceAfterALongOne(t *testing.T) {
+	w := newWorld(t)
+	w.mustPublish(add("a", "1"))
+	for _, grace := range []time.Duration{time.Hour, time.Second} {
+		if _, err := w.publisher().HandOver(t.Context(), online(t, w.ring), grace); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pass(time.Minute, w)
+	w.mustPublish(add("a", "2"))
+	w.mustServe(1)
+}
+
+// TestThereAndBackInOneGrace: keys go to a signer and back while clients are
+// still at the first root.
+func TestThereAndBackInOneGrace(t *testing.T) {
+	local := newWorld(t)
+	local.mustPublish(add("a", "1"))
+	signer := local.party(forge.Ring{})
+	if _, err := handOver(t, local, signer); err != nil {
+		t.Fatal(err)
+	}
+	local.mustServe(1)
+	pass(time.Minute, local, signer)
+	if err := local.handOverTo(t, online(t, local.ring), signer); err != nil {
+		t.Fatal(err)
+	}
+	local.mustServe(1)
+	pass(time.Minute, local, signer)
+	// Neither has all keys that must sign until the first grace is over, and so
+	// long nobody but both of them writes.
+	var grace *repo.GraceError
+	if _, err := local.publish(add("b", "2")); !errors.As(err, &grace) {
+		t.Errorf("one party publishes during the grace: %v", err)
+	}
+	third := local.party(forge.Ring{})
+	_, err := local.publisher().HandOver(t.Context(), online(t, third.ring), repo.DefaultGrace)
+	if err == nil {
+		t.Error("keys are handed over in the grace of somebody who was not asked")
+	}
+	local.mustServe(1)
+	pass(repo.DefaultGrace, local, signer)
+	local.mustPublish(add("b", "2"))
+	local.mustBeClean()
+}
+
+// A grace that no rotation may ask for is none: it would be the work of somebody
+// who stole an online key.
+func TestGraceWithoutEnd(t *testing.T) {
+	w := newWorld(t)
+	w.mustPublish(add("a", "1"))
+	ts := w.view().Timestamp
+	forged := ts.Signed
+	forged.Version++
+	forged.Publisher.GraceUntil = w.now.AddDate(50, 0, 0)
+	stolen := w.view().Root().Signed.Roles[tuf.RoleTimestamp].KeyIDs[0]
+	other := w.ring.Generate(t).ID()
+	file := forge.Signed(t, w.ring, forged, stolen, other)
+	delete(w.ring, other)
+	w.overwrite("timestamp.json", file.Bytes())
+	w.mustPublish(add("b", "2"))
+	if ids := signers(w.view().Timestamp.Signatures); !slices.Equal(ids, []string{stolen}) {
+		t.Errorf("signed by %v", ids)
+	}
+}
+
+// overwrite puts a file in the place of another, as an attacker would who may
+// write the store.
+func (w *world) overwrite(name string, data []byte) {
+	w.t.Helper()
+	key := repo.MetadataDir(collection) + "/" + name
+	_, version, err := storage.Read(w.t.Context(), w.store, key, 1<<30)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		w.t.Fatal(err)
+	}
+	if _, err := w.store.Put(w.t.Context(), key, bytes.NewReader(data), version); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func signers(all []tuf.Signature) []string {
+	var ids []string
+	for _, s := range all {
+		ids = append(ids, s.KeyID)
+	}
+	return ids
+}
