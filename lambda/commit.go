@@ -221,8 +221,8 @@ func hashOf(data []byte) string {
 func (s *Signer) checkHeld(ctx context.Context, collection string, root *tuf.Root) error {
 	for _, role := range onlineRoles {
 		for _, id := range root.Roles[role].KeyIDs {
-			_, err := s.readKey(ctx, collection, role, id)
-			if errors.Is(err, fs.ErrNotExist) {
+			k, err := s.ownKey(ctx, collection, role, id)
+			if k == nil && err == nil {
 				err = &repo.Rejection{Role: tuf.RoleRoot, Reason: fmt.Errorf("its %s key %.12s is not one that the signer holds", role, id)}
 			}
 			if err != nil {
@@ -233,8 +233,8 @@ func (s *Signer) checkHeld(ctx context.Context, collection string, root *tuf.Roo
 	return nil
 }
 
-// newestRoot is the root in force, nil for a collection that is not there.
-func (s *Signer) newestRoot(ctx context.Context, collection string) (*tuf.Root, error) {
+// newest is what is published, nil for a collection that is not there.
+func (s *Signer) newest(ctx context.Context, collection string) (*repo.View, error) {
 	c, err := s.known(ctx, collection)
 	if c == nil || err != nil {
 		return nil, err
@@ -248,7 +248,7 @@ func (s *Signer) newestRoot(ctx context.Context, collection string) (*tuf.Root, 
 		return nil, err
 	}
 	s.caches.keep(c)
-	return &v.Root().Signed, nil
+	return v, nil
 }
 
 // maxManifest is what repo reads of a manifest.

@@ -52,7 +52,7 @@ func (k KMSKeys) Make(ctx context.Context, collection, role string) (*Key, error
 // could have another's key sign.
 func (k KMSKeys) Open(_ context.Context, key *Key) (signature.Signer, error) {
 	if !slices.Contains(k.ARNs[key.Collection][key.Role], key.KMS) {
-		return nil, fmt.Errorf("key %.200q is not configured for %s of %s", key.KMS, key.Role, key.Collection)
+		return nil, fmt.Errorf("%w: %.200q is not configured for %s of %s", errForeign, key.KMS, key.Role, key.Collection)
 	}
 	return awskms.NewSigner(k.Service, key.KMS, key.Key)
 }

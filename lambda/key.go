@@ -6,13 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
 
 	"publisher/repo"
+	"publisher/repo/keys/sealed"
 	"publisher/repo/strict"
 	"publisher/repo/tuf"
 	"publisher/storage"
@@ -73,14 +72,40 @@ func (s *Signer) readKey(ctx context.Context, collection, role, keyID string) (*
 		return nil, fmt.Errorf("key %.80q: %w", keyID, fs.ErrNotExist)
 	}
 	data, _, err := storage.Read(ctx, s.private, name, maxKey)
+	if errors.Is(err, storage.ErrTooLarge) {
+		return nil, fmt.Errorf("%w: %w", errForeign, err)
+	}
 	if err != nil {
 		return nil, err
 	}
 	k, err := parseKey(data, collection, role, keyID)
 	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", name, err)
+		return nil, fmt.Errorf("read %s: %w: %w", name, errForeign, err)
 	}
 	return k, nil
+}
+
+// errForeign reports an object that no signer has made for its role.
+var errForeign = errors.New("not a key of this signer")
+
+// ownKey reads the key of an object if this signer can sign with it, and else is
+// nil: whoever may write the private store can leave objects that look like
+// keys, and a root that names one of those could never be followed by anything.
+func (s *Signer) ownKey(ctx context.Context, collection, role, keyID string) (*Key, error) {
+	k, err := s.readKey(ctx, collection, role, keyID)
+	if err == nil {
+		_, err = s.Keys.Open(ctx, k)
+	}
+	switch {
+	case err == nil:
+		return k, nil
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil
+	case errors.Is(err, errForeign), errors.Is(err, sealed.ErrSeal):
+		s.Log.Warn("not a key of this signer", "collection", collection, "role", role, "key", keyID, "error", err.Error())
+		return nil, nil
+	}
+	return nil, err
 }
 
 // makeKey makes a key and writes its object.
@@ -111,99 +136,4 @@ func (s *Signer) makeKey(ctx context.Context, collection, role string) (*Key, er
 	}
 	s.Log.Info("key made", "collection", collection, "role", role, "key", k.Key.ID())
 	return k, nil
-}
-
-// onlineRoles is the roles whose keys a signer holds.
-var onlineRoles = []string{tuf.RoleSnapshot, tuf.RoleTimestamp}
-
-// onlineKeys is the keys that a root is to name: those that the published one
-// names, if it names any of ours, else the first one there is, else a new one.
-func (s *Signer) onlineKeys(ctx context.Context, collection string) (*KeysAnswer, error) {
-	root, err := s.newestRoot(ctx, collection)
-	if err != nil {
-		return nil, err
-	}
-	answer := &KeysAnswer{Keys: map[string]tuf.Key{}}
-	for _, role := range onlineRoles {
-		k, err := s.onlineKey(ctx, root, collection, role)
-		if err != nil {
-			return nil, err
-		}
-		answer.Keys[role] = k.Key
-	}
-	return answer, nil
-}
-
-// onlineKey is that of one role; root is nil for a collection that is not there.
-func (s *Signer) onlineKey(ctx context.Context, root *tuf.Root, collection, role string) (*Key, error) {
-	if root != nil {
-		for _, id := range root.Roles[role].KeyIDs {
-			k, err := s.readKey(ctx, collection, role, id)
-			if !errors.Is(err, fs.ErrNotExist) {
-				return k, err
-			}
-		}
-	}
-	id, err := s.firstKey(ctx, collection, role)
-	if err != nil || id != "" {
-		if err != nil {
-			return nil, err
-		}
-		return s.readKey(ctx, collection, role, id)
-	}
-	if root == nil {
-		if err := s.mayCreate(collection); err != nil {
-			return nil, err
-		}
-	}
-	return s.makeKey(ctx, collection, role)
-}
-
-// maxKeys is how many keys one role may have had.
-const maxKeys = 1000
-
-// firstKey is the ID of the oldest key that a role has, empty if it has none.
-func (s *Signer) firstKey(ctx context.Context, collection, role string) (string, error) {
-	dir := repo.OnlineKeysDir(collection, role)
-	var all []storage.Entry
-	for e, err := range s.private.List(ctx, dir) {
-		if err != nil {
-			return "", err
-		}
-		if all = append(all, e); len(all) > maxKeys {
-			return "", fmt.Errorf("%s has more than %d objects", dir, maxKeys)
-		}
-	}
-	if len(all) == 0 {
-		return "", nil
-	}
-	oldest := slices.MinFunc(all, func(a, b storage.Entry) int { return a.Modified.Compare(b.Modified) })
-	return strings.TrimSuffix(strings.TrimPrefix(oldest.Key, dir), ".json"), nil
-}
-
-func (s *Signer) rotateKey(ctx context.Context, collection, role string) (*KeyAnswer, error) {
-	root, err := s.newestRoot(ctx, collection)
-	if err != nil {
-		return nil, err
-	}
-	if root == nil {
-		return nil, refused("publish it first: publisher publish "+collection, "%s is not published: its keys cannot be rotated", collection)
-	}
-	k, err := s.makeKey(ctx, collection, role)
-	if err != nil {
-		return nil, err
-	}
-	return &KeyAnswer{Key: k.Key}, nil
-}
-
-// mayCreate asks the configuration about a new collection.
-func (s *Signer) mayCreate(collection string) error {
-	err := errors.New("no collections are created here")
-	if s.Create != nil {
-		err = s.Create(collection)
-	}
-	if err == nil {
-		return nil
-	}
-	return refused("ask whoever runs the signer to allow the name (PUBLISHER_CREATE)", "%s may not be created: %v", collection, err)
 }

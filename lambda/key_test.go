@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -284,4 +285,100 @@ func TestPassphraseKeys(t *testing.T) {
 	}
 	w.publish("a", "1")
 	w.wantSound()
+}
+
+// rotatedKey is the ID of the answer to rotate-key.
+func (w *world) rotatedKey(role string) string {
+	w.t.Helper()
+	answer, err := w.handle(`{"action":"rotate-key","collection":"` + scripts + `","role":"` + role + `"}`)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	var a lambda.KeyAnswer
+	if err := json.Unmarshal([]byte(answer), &a); err != nil {
+		w.t.Fatal(err)
+	}
+	return a.Key.ID()
+}
+
+// TestRotateKeyAgain: to ask again gives the same key, until a root names it;
+// what a root has named once never comes back.
+func TestRotateKeyAgain(t *testing.T) {
+	w := published(t)
+	seen := map[string]bool{ids(w.keysOf(scripts))["snapshot"]: true}
+	for range 3 {
+		w.now = w.now.Add(time.Hour)
+		key := w.rotatedKey("snapshot")
+		w.restart()
+		if again := w.rotatedKey("snapshot"); again != key {
+			t.Errorf("asked again: %s, before %s", again, key)
+		}
+		if seen[key] {
+			t.Errorf("key %s has been in use before", key)
+		}
+		seen[key] = true
+		made, err := w.owner.RotateKey(t.Context(), tuf.RoleSnapshot)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if made.ID() != key {
+			t.Errorf("the root names %s, not %s", made.ID(), key)
+		}
+	}
+}
+
+// TestKeysNotOurs: what does not open is not offered, and no root may name it.
+func TestKeysNotOurs(t *testing.T) {
+	w := published(t)
+	id := w.rotatedKey("timestamp")
+	name := repo.OnlineKeyKey(scripts, tuf.RoleTimestamp, id)
+	hostile := storage.NewMemory()
+	for key, data := range contents(t, w.private) {
+		if key == name {
+			data = reseal(t, data, `{"sealed":"AQAB"}`)
+		}
+		w.put(hostile, key, data)
+	}
+	w.put(hostile, repo.OnlineKeysDir(scripts, tuf.RoleTimestamp)+"junk.json", "junk")
+	w.put(hostile, repo.OnlineKeysDir(scripts, tuf.RoleTimestamp)+"large.json", strings.Repeat(" ", 40<<10))
+	w.restartWith(w.public, hostile)
+	if w.rotatedKey("timestamp") == id {
+		t.Error("a key that does not open is offered")
+	}
+	w.wantLogged("not a key of this signer")
+}
+
+// TestKeysOfANewCollection: the same for the first keys, and for a first root
+// that names such a key.
+func TestKeysOfANewCollection(t *testing.T) {
+	w := newWorld(t)
+	if err := w.owner.Create(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	id := ids(w.keysOf(scripts))["timestamp"]
+	hostile := storage.NewMemory()
+	for key, data := range contents(t, w.private) {
+		if strings.Contains(key, id) {
+			data = reseal(t, data, `{"sealed":"AQAB"}`)
+		}
+		w.put(hostile, key, data)
+	}
+	w.restartWith(w.public, hostile)
+	w.owner.Inbox = hostile
+	_, err := w.owner.Publish(t.Context(), map[string]string{"a": "1"})
+	if err == nil || !strings.Contains(err.Error(), "not one that the signer holds") {
+		t.Errorf("a root with a key that does not open: %v", err)
+	}
+	if ids(w.keysOf(scripts))["timestamp"] == id {
+		t.Error("a key that does not open is offered")
+	}
+}
+
+// TestKeysWithoutEnd: no role gets more than a hundred keys.
+func TestKeysWithoutEnd(t *testing.T) {
+	w := published(t)
+	for n := range 99 {
+		w.put(w.private, fmt.Sprintf("%sjunk%d.json", repo.OnlineKeysDir(scripts, tuf.RoleSnapshot), n), "junk")
+	}
+	w.wantRefused(`{"action":"rotate-key","collection":"`+scripts+`","role":"snapshot"}`, "has 100 keys, and gets no more")
 }

@@ -17,7 +17,7 @@ import (
 //
 //	commit      Collection, Submission   a repo.Receipt, of a refusal too
 //	keys        Collection               a KeysAnswer, made on first use
-//	rotate-key  Collection, Role         a KeyAnswer: a new key, not in use until a root names it
+//	rotate-key  Collection, Role         a KeyAnswer: a key that no root has ever named, not in use until one does
 //	cosign      Collection, Root,        a CosignAnswer, for a root that moves the keys of
 //	            Snapshot                 snapshot and timestamp here or away
 //	refresh     Collection, or all       Counts

@@ -129,9 +129,10 @@ type rotation struct {
 	signer *online        // the one that has the keys, or gets them; nil if none has to do with it
 	roles  []string
 
-	root *tuf.Root          // in force
-	keys map[string]tuf.Key // new ones, by role
-	made []pair             // those of them that are to be stored here
+	root  *tuf.Root          // in force
+	named map[string]bool    // the IDs of all keys that roots have named so far
+	keys  map[string]tuf.Key // new ones, by role
+	made  []pair             // those of them that are to be stored here
 }
 
 func (r *rotation) moves() bool { return r.before.Online != r.after.Online }
@@ -193,7 +194,8 @@ func (r *rotation) load(ctx context.Context) error {
 		return fmt.Errorf("%s: %w", r.c.Name(), repo.ErrNotPublished)
 	}
 	r.root = &v.Root().Signed
-	return nil
+	r.named, err = v.NamedKeys(ctx)
+	return err
 }
 
 // current is the keys in force.
@@ -231,13 +233,9 @@ func (r *rotation) remoteKeys(ctx context.Context) (err error) {
 		return err
 	}
 	maps.DeleteFunc(r.keys, func(role string, _ tuf.Key) bool { return !slices.Contains(r.roles, role) })
-	named, err := r.named()
-	if err != nil {
-		return err
-	}
 	for _, role := range r.roles {
 		id := r.keys[role].ID()
-		if !named[id] || r.moves() && slices.Contains(r.root.Roles[role].KeyIDs, id) {
+		if !r.named[id] || r.moves() && slices.Contains(r.root.Roles[role].KeyIDs, id) {
 			continue
 		}
 		var made lambda.KeyAnswer
@@ -282,13 +280,9 @@ func (r *rotation) leftKey(role string) (*tuf.Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	named, err := r.named()
-	if err != nil {
-		return nil, err
-	}
 	for _, k := range held {
 		current := r.moves() && slices.Contains(r.root.Roles[role].KeyIDs, k.ID)
-		if k.Role != role || k.Collection != r.c.Name() || named[k.ID] && !current {
+		if k.Role != role || k.Collection != r.c.Name() || r.named[k.ID] && !current {
 			continue
 		}
 		if key, ok := publicIn(k.pem, k.ID); ok {
@@ -296,28 +290,6 @@ func (r *rotation) leftKey(role string) (*tuf.Key, error) {
 		}
 	}
 	return nil, nil
-}
-
-// named is the IDs of all keys that roots have named so far.
-func (r *rotation) named() (map[string]bool, error) {
-	named := map[string]bool{}
-	for n := int64(1); n <= r.root.Version; n++ {
-		data, err := r.c.Cache().Get(repo.SlotName(tuf.RoleRoot, n))
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // from before it was trusted here, when no key was
-		}
-		if err != nil {
-			return nil, err
-		}
-		root, err := parseRoot(data, r.c.Name(), repo.SlotName(tuf.RoleRoot, n))
-		if err != nil {
-			return nil, err
-		}
-		for id := range root.Signed.Keys {
-			named[id] = true
-		}
-	}
-	return named, nil
 }
 
 // show tells what is about to happen.

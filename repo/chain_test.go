@@ -1,0 +1,77 @@
+package repo_test
+
+import (
+	"errors"
+	"io/fs"
+	"strings"
+	"testing"
+
+	"publisher/repo"
+	"publisher/repo/tuf"
+	"publisher/storage"
+)
+
+// loaded is the view of somebody with that cache.
+func (w *world) loaded(cache repo.Cache) *repo.View {
+	w.t.Helper()
+	l := &repo.Loader{Source: w.store, Collection: collection, Cache: cache, Now: w.now}
+	v, err := l.Load(w.t.Context())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return v
+}
+
+// TestNamedKeys: somebody who came to trust a later root learns of the keys of
+// those before it, from the store, and takes no other root for one of them.
+func TestNamedKeys(t *testing.T) {
+	w := newWorld(t)
+	w.mustPublish(add("a", "1"))
+	first := w.view().Root()
+	for range 3 {
+		if _, err := w.publisher().HandOver(t.Context(), online(t, w.ring), repo.DefaultGrace); err != nil {
+			t.Fatal(err)
+		}
+	}
+	late := memoryCache{"root.json": w.view().Root().Bytes(), "1.root.json": []byte("damaged")}
+	v := w.loaded(late)
+	for range 2 {
+		named, err := v.NamedKeys(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for id := range first.Signed.Keys {
+			if !named[id] {
+				t.Errorf("key %s of the first root is not named", id)
+			}
+		}
+		if want := len(tuf.TopLevel) + 3*2; len(named) != want {
+			t.Errorf("%d keys, want %d", len(named), want)
+		}
+	}
+	// Whoever may write the store can take them away, or exchange them.
+	w.store = copyWithout(t, w.store, repo.SlotKey(collection, tuf.RoleRoot, 2))
+	if _, err := w.loaded(memoryCache{"root.json": v.Root().Bytes()}).NamedKeys(t.Context()); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("with a root that is gone: %v", err)
+	}
+	w.overwrite("2.root.json", w.root)
+	var bad *repo.VerifyError
+	if _, err := w.loaded(memoryCache{"root.json": v.Root().Bytes()}).NamedKeys(t.Context()); !errors.As(err, &bad) {
+		t.Errorf("with another root in its place: %v", err)
+	}
+}
+
+// copyWithout is a copy of a store that lacks an object.
+func copyWithout(t *testing.T, s storage.Store, key string) storage.Store {
+	t.Helper()
+	m := storage.NewMemory()
+	for name, data := range objects(t, s) {
+		if name == key {
+			continue
+		}
+		if _, err := m.Put(t.Context(), name, strings.NewReader(data), storage.Absent); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return m
+}
