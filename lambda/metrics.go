@@ -11,53 +11,62 @@ import (
 // Namespace is that of the metrics in CloudWatch.
 const Namespace = "Publisher"
 
-// metrics writes CloudWatch's embedded metric format, one line for each event.
+// metrics writes CloudWatch's embedded metric format, one line for each event,
+// and tells watch of each value.
 type metrics struct {
-	to  io.Writer
-	now func() time.Time
-	mu  sync.Mutex
+	to    io.Writer
+	watch func(Metric)
+	now   func() time.Time
+	mu    sync.Mutex
 }
 
-// The metrics. Those by Collection, except SecondsToExpiry, which is by Role
-// too.
+// A Metric is one value that was measured.
+type Metric struct {
+	Name       string
+	Collection string
+	Role       string // of MetricExpiry alone
+	Value      int64
+}
+
+// The names of the metrics. They are by collection, MetricExpiry by role too.
 const (
-	metricCommits     = "Commits"
-	metricRejections  = "Rejections"
-	metricConflicts   = "Conflicts"
-	metricQuarantined = "Quarantined"
-	metricFailures    = "Failures"
-	metricRefreshes   = "Refreshes"
-	metricDuration    = "Duration"
-	metricExpiry      = "SecondsToExpiry"
+	MetricCommits     = "Commits"
+	MetricRejections  = "Rejections"
+	MetricConflicts   = "Conflicts"
+	MetricQuarantined = "Quarantined"
+	MetricFailures    = "Failures"
+	MetricRefreshes   = "Refreshes"
+	MetricDuration    = "Duration"        // of a commit, a refusal or a refresh, in milliseconds
+	MetricExpiry      = "SecondsToExpiry" // at the time it is told
 )
 
 func (m *metrics) commit(collection string, took time.Duration) {
-	m.write(collection, "", value{metricCommits, "Count", 1}, duration(took))
+	m.write(collection, "", value{MetricCommits, "Count", 1}, duration(took))
 }
 
 // refusal counts those that somebody else was faster than as conflicts.
 func (m *metrics) refusal(collection, kind string, took time.Duration) {
-	name := metricRejections
+	name := MetricRejections
 	if kind != kindRejected {
-		name = metricConflicts
+		name = MetricConflicts
 	}
 	m.write(collection, "", value{name, "Count", 1}, duration(took))
 }
 
 func (m *metrics) quarantine(collection string) {
-	m.write(collection, "", value{metricQuarantined, "Count", 1})
+	m.write(collection, "", value{MetricQuarantined, "Count", 1})
 }
 
 func (m *metrics) failure(collection string) {
-	m.write(collection, "", value{metricFailures, "Count", 1})
+	m.write(collection, "", value{MetricFailures, "Count", 1})
 }
 
 func (m *metrics) refresh(collection string, took time.Duration) {
-	m.write(collection, "", value{metricRefreshes, "Count", 1}, duration(took))
+	m.write(collection, "", value{MetricRefreshes, "Count", 1}, duration(took))
 }
 
 func (m *metrics) expiry(collection, role string, left time.Duration) {
-	m.write(collection, role, value{metricExpiry, "Seconds", int64(left / time.Second)})
+	m.write(collection, role, value{MetricExpiry, "Seconds", int64(left / time.Second)})
 }
 
 type value struct {
@@ -65,7 +74,7 @@ type value struct {
 	n          int64
 }
 
-func duration(d time.Duration) value { return value{metricDuration, "Milliseconds", d.Milliseconds()} }
+func duration(d time.Duration) value { return value{MetricDuration, "Milliseconds", d.Milliseconds()} }
 
 type directive struct {
 	Namespace  string
@@ -77,6 +86,11 @@ type definition struct{ Name, Unit string }
 
 // write writes one line. A failure to do so is nobody's concern.
 func (m *metrics) write(collection, role string, values ...value) {
+	if m.watch != nil {
+		for _, v := range values {
+			m.watch(Metric{Name: v.name, Collection: collection, Role: role, Value: v.n})
+		}
+	}
 	if m.to == nil {
 		return
 	}

@@ -61,6 +61,7 @@ type Signer struct {
 
 	Log     *slog.Logger // nil discards
 	Metrics io.Writer    // gets CloudWatch's embedded metric format, one line each; may be nil
+	Watch   func(Metric) // is told what Metrics gets, by several goroutines at once; may be nil
 
 	once    sync.Once
 	busy    busy
@@ -143,7 +144,7 @@ func (s *Signer) start() {
 	}
 	s.public, s.private = guard(s.Public, s.Now), guard(s.Private, s.Now)
 	s.caches, s.opened = newCaches(s.CacheBytes), newOpened()
-	s.metrics = metrics{to: s.Metrics, now: s.Now}
+	s.metrics = metrics{to: s.Metrics, watch: s.Watch, now: s.Now}
 }
 
 // A RefusedError reports an event that is not answered, now or later.

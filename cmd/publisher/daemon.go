@@ -23,8 +23,13 @@ type daemon struct {
 	signer *lambda.Signer
 	log    *slog.Logger
 	every  time.Duration
+	grace  time.Duration // how long what is under way may go on after the end was asked for
+	gauges *gauges
 
-	running sync.WaitGroup // asynchronous invocations
+	slots   chan struct{}  // one for each invocation under way
+	running sync.WaitGroup // what nobody waits for: asynchronous invocations and the schedule
+	ending  *ending        // of invocations
+	closing *ending        // of the schedule, whose run stops between two steps: the next one goes on from there
 }
 
 const (
@@ -33,13 +38,34 @@ const (
 
 	// invocationTimeout is how long a function may take.
 	invocationTimeout = 15 * time.Minute
+
+	// defaultInvocations is how many invocations are under way at once, each
+	// with a submission in memory perhaps.
+	defaultInvocations = 32
+
+	// defaultGrace is a little less than what those give who end daemons, before
+	// they kill.
+	defaultGrace = 25 * time.Second
+
+	// hangUp is how long connections are waited for after the grace.
+	hangUp = 3 * time.Second
 )
 
 // scheduledEvent is what EventBridge Scheduler would send.
 const scheduledEvent = `{"source":"aws.scheduler","detail-type":"Scheduled Event"}`
 
+// newDaemon runs a signer, with the defaults of the flags.
+func newDaemon(signer *lambda.Signer, log *slog.Logger) *daemon {
+	d := &daemon{
+		signer: signer, log: log, every: time.Minute, grace: defaultGrace, gauges: newGauges(signer.Now),
+		slots: make(chan struct{}, defaultInvocations), ending: newEnding(), closing: newEnding(),
+	}
+	signer.Watch = d.gauges.watch
+	return d
+}
+
 // run serves until ctx ends, which is no error, and returns when all that was
-// begun is done.
+// begun is done, or has had its grace.
 func (d *daemon) run(ctx context.Context, listener net.Listener) error {
 	server := &http.Server{
 		Handler:           d.handler(),
@@ -56,13 +82,24 @@ func (d *daemon) run(ctx context.Context, listener net.Listener) error {
 	d.running.Go(func() { d.schedule(schedule) })
 	select {
 	case err := <-failed:
+		d.end(0)
 		return fmt.Errorf("serve %s: %w", listener.Addr(), err)
 	case <-ctx.Done():
 	}
 	d.log.Info("stopping")
-	patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), invocationTimeout)
+	d.end(d.grace)
+	patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), d.grace+hangUp)
 	defer cancel()
-	return server.Shutdown(patience)
+	if err := server.Shutdown(patience); !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	d.log.Warn("stopped in the middle of requests")
+	return server.Close()
+}
+
+func (d *daemon) end(grace time.Duration) {
+	d.ending.begin(grace)
+	d.closing.begin(min(grace, lambda.DefaultMargin)) // too late for another step
 }
 
 // schedule has the signer do what is due, at once and then again and again.
@@ -70,7 +107,7 @@ func (d *daemon) schedule(ctx context.Context) {
 	tick := time.NewTicker(d.every)
 	defer tick.Stop()
 	for {
-		_, _ = d.invoke(ctx, []byte(scheduledEvent)) // the signer has logged it
+		_, _ = d.invoke(ctx, d.closing, []byte(scheduledEvent)) // the signer has logged it
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
@@ -79,11 +116,13 @@ func (d *daemon) schedule(ctx context.Context) {
 	}
 }
 
-// invoke runs the signer to its end, whoever stops waiting for it.
-func (d *daemon) invoke(ctx context.Context, payload []byte) ([]byte, error) {
+// invoke runs the signer, whoever stops waiting for it, to its end or the one
+// that is given.
+func (d *daemon) invoke(ctx context.Context, end *ending, payload []byte) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), invocationTimeout)
 	defer cancel()
-	return d.signer.Handle(ctx, payload)
+	defer context.AfterFunc(end.over, cancel)()
+	return d.signer.Handle(endingContext{ctx, end}, payload)
 }
 
 func (d *daemon) handler() http.Handler {
@@ -91,6 +130,7 @@ func (d *daemon) handler() http.Handler {
 	mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, "ok\n")
 	})
+	mux.Handle("GET /metrics", d.gauges)
 	mux.HandleFunc("POST /2015-03-31/functions/{name}/invocations", d.serve)
 	return mux
 }
@@ -103,6 +143,12 @@ func (d *daemon) serve(w http.ResponseWriter, r *http.Request) {
 		refuseInvoke(w, http.StatusForbidden, "AccessDeniedException", "requests of web pages are refused")
 		return
 	}
+	leave, ok := d.enter()
+	if !ok {
+		refuseBusy(w)
+		return
+	}
+	defer func() { leave() }()
 	payload, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxPayload))
 	if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
 		refuseInvoke(w, http.StatusRequestEntityTooLarge, "RequestTooLargeException", fmt.Sprintf("at most %d bytes", maxPayload))
@@ -115,7 +161,12 @@ func (d *daemon) serve(w http.ResponseWriter, r *http.Request) {
 	case "", "RequestResponse":
 		d.answer(r.Context(), w, payload)
 	case "Event":
-		d.running.Go(func() { _, _ = d.invoke(r.Context(), payload) }) // the signer has logged it
+		done := leave
+		leave = func() {}
+		d.running.Go(func() {
+			defer done()
+			_, _ = d.invoke(r.Context(), d.ending, payload) // the signer has logged it
+		})
 		w.WriteHeader(http.StatusAccepted)
 	case "DryRun":
 		w.WriteHeader(http.StatusNoContent)
@@ -124,10 +175,22 @@ func (d *daemon) serve(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// enter takes a slot, if one is free. The schedule needs none: signing again
+// what expires never waits.
+func (d *daemon) enter() (leave func(), ok bool) {
+	select {
+	case d.slots <- struct{}{}:
+		return func() { <-d.slots }, true
+	default:
+		d.gauges.throttled.Add(1)
+		return nil, false
+	}
+}
+
 // answer writes what the signer answers, an error in the form that functions
 // have.
 func (d *daemon) answer(ctx context.Context, w http.ResponseWriter, payload []byte) {
-	answer, err := d.invoke(ctx, payload)
+	answer, err := d.invoke(ctx, d.ending, payload)
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("X-Amz-Executed-Version", "$LATEST")
 	if err != nil {
@@ -136,6 +199,14 @@ func (d *daemon) answer(ctx context.Context, w http.ResponseWriter, payload []by
 		return
 	}
 	_, _ = w.Write(answer)
+}
+
+// tooManyRequests is what clients of Lambda ask again after.
+const tooManyRequests = "TooManyRequestsException"
+
+func refuseBusy(w http.ResponseWriter) {
+	w.Header().Set("Retry-After", "1")
+	refuseInvoke(w, http.StatusTooManyRequests, tooManyRequests, "as many invocations as there may be are under way")
 }
 
 // refuseInvoke is an error of Lambda's own.

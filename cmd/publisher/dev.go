@@ -132,6 +132,9 @@ func (a *app) devSigner(ctx context.Context, o devOptions, public storage.Store,
 	}
 	d := a.newDaemon(public, private, sealer, level)
 	d.signer.Create = func(string) error { return nil }
+	if d.signer.Bucket, d.signer.Prefix, err = bucketOf(served.Inbox); err != nil {
+		return nil, nil, errors.Join(err, listener.Close())
+	}
 	return d, listener, nil
 }
 

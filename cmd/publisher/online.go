@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
@@ -147,11 +149,20 @@ func (r signerRef) apply(o *awslambda.Options) {
 		o.BaseEndpoint = &r.endpoint
 	}
 	if r.local() {
-		o.RetryMaxAttempts = 1 // one that does not run will not do so in a second
+		o.Retryer = localRetryer()
 	}
 	if o.BaseEndpoint != nil && o.Region == "" {
 		o.Region = "us-east-1" // other servers need a name to sign, no more
 	}
+}
+
+// localRetryer asks a signer again that is busy, for about a minute. One that
+// does not run will not do so in a second.
+func localRetryer() aws.Retryer {
+	return retry.NewStandard(func(o *retry.StandardOptions) {
+		o.MaxAttempts, o.MaxBackoff, o.RateLimiter = 16, 5*time.Second, ratelimit.None
+		o.Retryables = []retry.IsErrorRetryable{retry.RetryableErrorCode{Codes: map[string]struct{}{tooManyRequests: {}}}}
+	})
 }
 
 // localClient also dials Unix sockets.
@@ -203,6 +214,8 @@ func (s *signerClient) unreached(err error) error {
 		return told
 	}
 	switch api.ErrorCode() {
+	case tooManyRequests:
+		told.hint = "the signer is busy: run the same command again in a minute: it goes on where it stopped"
 	case "ResourceNotFoundException":
 		told.code, told.hint = exitNotFound, "check the name of the function, its region and the account"
 	case "AccessDeniedException", "UnrecognizedClientException", "ExpiredTokenException", "InvalidSignatureException", "MissingAuthenticationTokenException":

@@ -64,7 +64,7 @@ func TestOperations(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	said := regexp.MustCompile(`(?:\b[lL]og\.(?:Info|Warn|Error)|\.fail)\("([^"]+)"|metric[A-Z]\w* += "([^"]+)"`)
+	said := regexp.MustCompile(`(?:\b[lL]og\.(?:Info|Warn|Error)|\.fail)\("([^"]+)"|[mM]etric[A-Z]\w* += "([^"]+)"`)
 	found := 0
 	for _, pattern := range []string{"../../lambda/*.go", "../../lambda/bootstrap/*.go", "daemon.go"} {
 		files, err := filepath.Glob(pattern)

@@ -22,9 +22,12 @@ import (
 type signerOptions struct {
 	keys         string
 	create       []string
+	genesis      []string
 	listen       string
 	allowRemote  bool
 	refreshEvery time.Duration
+	concurrency  int
+	stopWithin   time.Duration
 }
 
 func newSigner(a *app) *cobra.Command {
@@ -44,10 +47,16 @@ nor to read the file.
 There is no authentication: whoever can reach its address can ask. That gains
 them nothing that is not submitted, signed, in the inbox.
 
-It answers GET /health, logs to stderr as lines of JSON, and ends after what
-it is doing when it gets SIGINT or SIGTERM.`,
+Where the inbox is on an S3-compatible server, that server's notifications of
+new objects can go to the same address: they have submissions committed that
+nobody waits for, without waiting for the schedule.
+
+It answers GET /health, and GET /metrics in the format of Prometheus; it logs to
+stderr as lines of JSON, and ends after what it is doing when it gets SIGINT or
+SIGTERM: at the latest after the time that --stop-within gives.`,
 		Example: `  publisher signer --store s3://bucket --inbox s3://inbox --keys sealed:passphrase-file=/etc/publisher/passphrase --create example.com
-  publisher signer --store file:///srv/tuf --inbox file:///srv/inbox --keys sealed:passphrase-file=pass --listen unix:/run/publisher.sock`,
+  publisher signer --store file:///srv/tuf --inbox file:///srv/inbox --keys sealed:passphrase-file=pass --listen unix:/run/publisher.sock
+  publisher signer --store s3://bucket --inbox s3://inbox --keys sealed:passphrase-file=pass --create example.com --genesis example.com/scripts=$(sha256sum < 1.root.json | cut -d' ' -f1)`,
 		GroupID: groupKeep,
 		Args:    exactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -60,9 +69,12 @@ it is doing when it gets SIGINT or SIGTERM.`,
 	f := cmd.Flags()
 	f.StringVar(&o.keys, "keys", "", "how keys are kept: `sealed:passphrase-file=FILE`, encrypted in the inbox")
 	f.StringSliceVar(&o.create, "create", nil, "let collections of this `name`, and below it, be created; may be repeated (default none)")
+	f.StringSliceVar(&o.genesis, "genesis", nil, "take only the first root with this SHA-256 for a collection, as `collection=sha256`; may be repeated")
 	f.StringVar(&o.listen, "listen", "127.0.0.1:4444", "`address` to listen on, or unix:PATH; port 0 picks a free one")
 	f.BoolVar(&o.allowRemote, "allow-remote", false, "listen on an address that other machines reach")
 	f.DurationVar(&o.refreshEvery, "refresh-every", time.Minute, "`how often` to look for what is due and for what nobody asked about")
+	f.IntVar(&o.concurrency, "concurrency", defaultInvocations, "answer this `many` requests at once; whoever comes then is told to ask again")
+	f.DurationVar(&o.stopWithin, "stop-within", defaultGrace, "`how long` what is under way may go on when it is told to end")
 	return cmd
 }
 
@@ -76,6 +88,18 @@ func (o *signerOptions) check(a *app) error {
 		return usage("--inbox URL", "no inbox given")
 	case o.refreshEvery < time.Second:
 		return usage("--refresh-every 1m", "--refresh-every %v is less than a second", o.refreshEvery)
+	case o.concurrency < 1:
+		return usage(fmt.Sprintf("--concurrency %d", defaultInvocations), "--concurrency %d answers nobody", o.concurrency)
+	case o.stopWithin < 0:
+		return usage("--stop-within 25s", "--stop-within %v is negative", o.stopWithin)
+	}
+	for _, name := range o.create {
+		if err := lambda.CheckCreate(name); err != nil {
+			return usage("--create example.com, or --create example.com/", "--create: no collection's name begins with %q: %w", name, err)
+		}
+	}
+	if _, err := lambda.FirstRoots(o.genesis...); err != nil {
+		return usage("--genesis example.com/scripts=SHA256, as sha256sum prints it of 1.root.json", "--genesis: %w", err)
 	}
 	return checkApart(a.flags.store, a.flags.inbox)
 }
@@ -122,7 +146,9 @@ func (a *app) runSigner(ctx context.Context, o signerOptions) error {
 	}
 	defer listener.Close()
 	d := a.newDaemon(public, private, sealer, slog.LevelInfo)
-	d.every, d.signer.Create = o.refreshEvery, lambda.CreateBelow(o.create...)
+	if err := o.apply(d, a.flags.inbox); err != nil {
+		return err
+	}
 	if err := a.result(map[string]string{"online": onlineURL(listener.Addr())}, func(w io.Writer) error {
 		_, err := fmt.Fprintf(w, "signer %s\n", onlineURL(listener.Addr()))
 		return err
@@ -132,15 +158,26 @@ func (a *app) runSigner(ctx context.Context, o signerOptions) error {
 	return d.run(ctx, listener)
 }
 
+// apply has the daemon do what the flags say.
+func (o *signerOptions) apply(d *daemon, inbox string) (err error) {
+	d.every, d.grace, d.slots = o.refreshEvery, o.stopWithin, make(chan struct{}, o.concurrency)
+	d.signer.Create = lambda.CreateBelow(o.create...)
+	if d.signer.Genesis, err = lambda.FirstRoots(o.genesis...); err != nil {
+		return err
+	}
+	d.signer.Bucket, d.signer.Prefix, err = bucketOf(inbox)
+	return err
+}
+
 // newDaemon is a signer that logs to stderr, with --quiet what is wrong alone.
 func (a *app) newDaemon(public, private storage.Store, sealer sealed.Sealer, level slog.Level) *daemon {
 	if a.flags.quiet {
 		level = slog.LevelWarn
 	}
 	log := slog.New(slog.NewJSONHandler(a.err, &slog.HandlerOptions{Level: level}))
-	return &daemon{log: log, every: time.Minute, signer: &lambda.Signer{
+	return newDaemon(&lambda.Signer{
 		Public: public, Private: private, Keys: lambda.SealedKeys{Sealer: sealer}, Now: a.now, Log: log,
-	}}
+	}, log)
 }
 
 // sealer reads --keys.

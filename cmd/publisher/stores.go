@@ -57,6 +57,23 @@ var storeForms = map[string]string{
 	"minio": "minio://host:9000/bucket/prefix",
 }
 
+// bucketOf is the bucket, and the prefix in it, that a store's URL names: where
+// its events say that objects are. Both are empty for a store without events.
+func bucketOf(raw string) (bucket, prefix string, err error) {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return "", "", usage(storeHint, "store %q is not a URL", raw)
+	}
+	switch path := strings.Trim(u.Path, "/"); u.Scheme {
+	case "s3":
+		return u.Host, path, nil
+	case "minio":
+		bucket, prefix, _ = strings.Cut(path, "/")
+		return bucket, prefix, nil
+	}
+	return "", "", nil
+}
+
 // storeDir is where the directory of a store is, empty for other stores.
 func storeDir(raw string) string {
 	u, err := url.Parse(raw)

@@ -59,7 +59,8 @@ func VersityGW(t testing.TB) S3 {
 
 // MinIO starts MinIO over a temporary directory for the time of the test. It
 // skips the test unless PUBLISHER_TEST_MINIO=1: MinIO takes minutes to build.
-func MinIO(t testing.TB) S3 {
+// Env is more of its configuration.
+func MinIO(t testing.TB, env ...string) S3 {
 	t.Helper()
 	if os.Getenv("PUBLISHER_TEST_MINIO") != "1" {
 		t.Skip("MinIO takes minutes to build: set PUBLISHER_TEST_MINIO=1, or run make test-minio")
@@ -74,6 +75,7 @@ func MinIO(t testing.TB) S3 {
 		cmd := exec.Command(bin, "server", "--quiet", "--address", addr, t.TempDir())
 		cmd.Env = append(os.Environ(), "MINIO_ROOT_USER="+s.AccessKey, "MINIO_ROOT_PASSWORD="+s.SecretKey,
 			"MINIO_BROWSER=off", "MINIO_UPDATE=off")
+		cmd.Env = append(cmd.Env, env...)
 		return cmd
 	})
 }

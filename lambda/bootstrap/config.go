@@ -3,10 +3,11 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/hex"
 	"fmt"
+	"iter"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -179,8 +180,7 @@ func parseGroup(text string) (collection string, roles map[string][]string, err 
 func setCreate(_ context.Context, s *lambda.Signer, raw string) error {
 	var prefixes []string
 	for prefix := range fields(raw) {
-		// What a name can begin with is a name, perhaps up to a slash, dot or dash.
-		if err := repo.CheckCollection(strings.TrimRight(prefix, "/")); err != nil {
+		if err := lambda.CheckCreate(prefix); err != nil {
 			return err
 		}
 		prefixes = append(prefixes, prefix)
@@ -190,29 +190,13 @@ func setCreate(_ context.Context, s *lambda.Signer, raw string) error {
 }
 
 func setGenesis(_ context.Context, s *lambda.Signer, raw string) error {
-	hashes := map[string]string{}
-	for part := range fields(raw) {
-		collection, sum, _ := strings.Cut(part, "=")
-		if err := repo.CheckCollection(collection); err != nil {
-			return err
-		}
-		if raw, err := hex.DecodeString(sum); err != nil || len(raw) != 32 || hex.EncodeToString(raw) != sum {
-			return fmt.Errorf("%q is not the SHA-256 of a root, in lower-case hex", sum)
-		}
-		if old, ok := hashes[collection]; ok && old != sum {
-			return fmt.Errorf("%s is there twice", collection)
-		}
-		hashes[collection] = sum
-	}
-	s.Genesis = func(collection string) (string, bool) {
-		sum, ok := hashes[collection]
-		return sum, ok
-	}
-	return nil
+	genesis, err := lambda.FirstRoots(slices.Collect(fields(raw))...)
+	s.Genesis = genesis
+	return err
 }
 
 // fields is what stands between commas.
-func fields(raw string) func(func(string) bool) {
+func fields(raw string) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for part := range strings.SplitSeq(raw, ",") {
 			if part = strings.TrimSpace(part); part != "" && !yield(part) {
