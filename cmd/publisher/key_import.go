@@ -20,15 +20,16 @@ type keyImportOptions struct {
 func newKeyImport(a *app) *cobra.Command {
 	var o keyImportOptions
 	cmd := &cobra.Command{
-		Use:   "import FILE…",
+		Use:   "import FILE|DIR…",
 		Short: "Bring private keys in from files",
 		Long: `Bring private keys in from files, each of which may hold several, - for standard
 input: what "publisher key export" and Notary write, PKCS#8 (encrypted or not),
-SEC 1 and PKCS#1. Role and collection that a file tells win over the flags.
+SEC 1 and PKCS#1. Role and collection that a file tells win over the flags. Of a
+directory, such as Notary's, all files called *.key are read.
 
 Keys are stored under the passphrase that the flags or the environment tell, or
 a new one that is asked for. A key that is there already stays as it is.`,
-		Example: `  publisher key import ~/.notary/private/*.key
+		Example: `  publisher key import ~/.notary
   publisher key import ci.pem --role targets/releases --collection example.com/scripts`,
 		Args: atLeast(1),
 		RunE: func(_ *cobra.Command, args []string) error { return runKeyImport(a, args, o) },
@@ -40,6 +41,10 @@ a new one that is asked for. A key that is there already stays as it is.`,
 
 func runKeyImport(a *app, files []string, o keyImportOptions) error {
 	if err := errors.Join(o.keyPurpose.check(), o.newSecret.check()); err != nil {
+		return err
+	}
+	files, err := eachKeyFile(files)
+	if err != nil {
 		return err
 	}
 	found, err := a.importable(files, o.keyPurpose)
@@ -72,6 +77,18 @@ func runKeyImport(a *app, files []string, o keyImportOptions) error {
 		}
 		return nil
 	})
+}
+
+// eachKeyFile puts the key files of directories in their place.
+func eachKeyFile(names []string) (files []string, err error) {
+	for _, name := range names {
+		found, err := keyFiles(name)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, found...)
+	}
+	return files, nil
 }
 
 // importable opens all keys in the files, refuses one that comes twice, and

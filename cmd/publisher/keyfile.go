@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/pem"
 	"fmt"
 	"io"
@@ -30,9 +31,9 @@ func (a *app) readKeyFile(file, role string) ([]keys.Private, error) {
 				return nil, badKey(file, keyFileHint, fmt.Errorf("its headers have %q", told))
 			}
 		}
-		if h.Role == "" {
-			h.Role = role
-		}
+		oldRole, oldCollection := byFileName(file)
+		h.Role = keyRole(cmp.Or(h.Role, oldRole), role)
+		h.Collection = cmp.Or(h.Collection, oldCollection)
 		key, err := a.decodeKey(block.pem, h, keyOf(h.Role, "", h.Collection)+" in "+file, keyFileHint)
 		if err != nil {
 			return nil, err

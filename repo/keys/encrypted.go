@@ -8,7 +8,6 @@ import (
 	"crypto/sha1"
 	"crypto/sha256"
 	"crypto/sha512"
-	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"encoding/pem"
@@ -190,24 +189,6 @@ func decryptCBC(block cipher.Block, iv, data []byte) ([]byte, error) {
 		return nil, ErrPassphrase
 	}
 	return wellFormed(plain[:len(plain)-pad])
-}
-
-// legacy reports whether a block is encrypted as OpenSSL did before PKCS#8:
-// one round of MD5 derives the key. It is read so that such keys can be
-// imported, never written.
-func legacy(b *pem.Block) bool {
-	return x509.IsEncryptedPEMBlock(b) //lint:ignore SA1019 see above
-}
-
-func decryptLegacy(b *pem.Block, passphrase []byte) ([]byte, error) {
-	der, err := x509.DecryptPEMBlock(b, passphrase) //lint:ignore SA1019 see legacy
-	if errors.Is(err, x509.IncorrectPasswordError) {
-		return nil, ErrPassphrase
-	}
-	if err != nil {
-		return nil, err
-	}
-	return wellFormed(der)
 }
 
 // wellFormed returns der if it is one ASN.1 sequence, as every private key is:

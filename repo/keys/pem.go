@@ -99,8 +99,8 @@ func Encode(p Private, passphrase []byte) ([]byte, error) {
 }
 
 // Decode reads every private key in a file: of the encrypted Sigstore kind, and
-// its older name Cosign; PKCS#8, plain or encrypted with PBES2; SEC 1 and
-// PKCS#1, plain or encrypted as OpenSSL used to. It asks passphrase once for
+// its older name Cosign; PKCS#8, plain or encrypted with PBES2; SEC 1, PKCS#1
+// and Notary's own form of Ed25519, plain or encrypted as OpenSSL used to. It asks passphrase once for
 // each encrypted key, and fails with an error wrapping ErrPassphrase if that
 // was not it, or ErrNotPrivateKey if there is no private key to read. Keys that
 // some TUF clients cannot verify with are refused.
@@ -149,17 +149,26 @@ func ask(passphrase func(Header) ([]byte, error), h Header) ([]byte, error) {
 
 func parse(kind string, der []byte) (key any, err error) {
 	switch kind {
+	case typeNotaryEd25519:
+		key, err = parseNotaryEd25519(der)
 	case typeSEC1:
 		key, err = x509.ParseECPrivateKey(der)
 	case typePKCS1:
 		key, err = x509.ParsePKCS1PrivateKey(der)
 	default:
-		key, err = x509.ParsePKCS8PrivateKey(der)
+		key, err = parsePKCS8(der)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("not an ed25519, ECDSA P-256 or RSA key: %w", err)
 	}
 	return key, nil
+}
+
+func parsePKCS8(der []byte) (any, error) {
+	if raw, ok := notaryPKCS8(der); ok {
+		return parseNotaryEd25519(raw)
+	}
+	return x509.ParsePKCS8PrivateKey(der)
 }
 
 // private returns the blocks of a file that are private keys, of which there is
@@ -173,7 +182,7 @@ func private(data []byte) ([]*pem.Block, error) {
 	var keys []*pem.Block
 	for _, b := range blocks {
 		switch b.Type {
-		case typeSigstore, typeCosign, typeEncrypted, typePKCS8, typeSEC1, typePKCS1:
+		case typeSigstore, typeCosign, typeEncrypted, typePKCS8, typeSEC1, typePKCS1, typeNotaryEd25519:
 			keys = append(keys, b)
 		case "OPENSSH PRIVATE KEY":
 			return nil, fmt.Errorf("%w that is read: OpenSSH's own format; convert it to PKCS#8", ErrNotPrivateKey)
