@@ -203,6 +203,9 @@ func TestGenesisOfAnother(t *testing.T) {
 // with a receipt.
 func TestUnpublished(t *testing.T) {
 	w := newWorld(t)
+	if _, err := w.handle(keysEvent); err != nil {
+		t.Fatal(err)
+	}
 	box := repo.Inbox{Store: w.private, Collection: scripts}
 	sub := &repo.Submission{Collection: scripts, Files: map[string][]byte{"targets": []byte("{}")}}
 	if err := box.Leave(t.Context(), ulidA, sub); err != nil {

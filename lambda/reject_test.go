@@ -115,13 +115,13 @@ func (w *world) wantRejected(sub *repo.Submission, says string) {
 	w.wantAdded(private, sub)
 }
 
-// wantAdded wants nothing in the inbox but what there was, the parts and one
-// receipt.
+// wantAdded wants nothing in the inbox but what there was, the parts, one
+// receipt, and a note that the inbox was looked through.
 func (w *world) wantAdded(before map[string]string, sub *repo.Submission) {
 	w.t.Helper()
 	for key := range contents(w.t, w.private) {
 		p, _ := repo.ParsePrivate(key)
-		if _, old := before[key]; old || p.Kind == "parts" || key == repo.ReceiptKey(scripts, sub.ID()) {
+		if _, old := before[key]; old || p.Kind == "parts" || key == repo.ReceiptKey(scripts, sub.ID()) || key == repo.ProgressKey("walked") {
 			continue
 		}
 		w.t.Errorf("there is %s in the inbox", key)

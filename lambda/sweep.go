@@ -3,34 +3,42 @@ package lambda
 import (
 	"context"
 	"errors"
-	"maps"
-	"slices"
+	"math/rand/v2"
 
 	"github.com/oklog/ulid/v2"
-	"golang.org/x/sync/errgroup"
 
 	"publisher/repo"
 )
 
 const (
-	// maxWaiting is how many submissions one run takes from a listing.
-	maxWaiting = 10_000
+	// maxInboxes is how many inboxes one run looks into: each costs a request to
+	// list it. The next run goes on with the others.
+	maxInboxes = 1000
+
+	// maxWaiting is how many submissions of one inbox one run commits, so that
+	// who fills theirs delays nobody else.
+	maxWaiting = 100
+
+	// maxListed is how many objects of one inbox are looked at for that.
+	maxListed = 2000
 
 	// sweepers is how many collections are committed to at once.
 	sweepers = 4
 )
 
 // scheduled is what the schedule is for: everything that is due is signed, then
-// the inbox is swept, of whatever events were lost. Both come from one listing
-// of the private store.
+// inboxes are swept, of whatever events were lost.
 func (s *Signer) scheduled(ctx context.Context) (any, error) {
 	t := &tally{}
-	waiting, err := s.walk(ctx, t, s.Only != Publishing)
+	names, err := s.collections(ctx, t)
 	if err != nil {
 		return nil, err
 	}
+	if s.Only != Publishing {
+		s.refreshMany(ctx, t, names)
+	}
 	if s.Only != Refreshing {
-		s.sweep(ctx, t, waiting)
+		s.sweepMany(ctx, t, names)
 	}
 	return s.finish(t)
 }
@@ -38,10 +46,24 @@ func (s *Signer) scheduled(ctx context.Context) (any, error) {
 // refreshAll signs everything that is due.
 func (s *Signer) refreshAll(ctx context.Context) (any, error) {
 	t := &tally{}
-	if _, err := s.walk(ctx, t, true); err != nil {
+	names, err := s.collections(ctx, t)
+	if err != nil {
 		return nil, err
 	}
+	s.refreshMany(ctx, t, names)
 	return s.finish(t)
+}
+
+func (s *Signer) refreshMany(ctx context.Context, t *tally, names []string) {
+	s.inTurn(ctx, t, turn{what: "refresh", names: names, most: len(names), atOnce: s.Concurrency}, func(name string) {
+		s.refreshOne(ctx, name, t)
+	})
+}
+
+func (s *Signer) sweepMany(ctx context.Context, t *tally, names []string) {
+	s.inTurn(ctx, t, turn{what: "sweep", names: names, most: maxInboxes, atOnce: sweepers}, func(name string) {
+		s.sweepCollection(ctx, t, name)
+	})
 }
 
 func (s *Signer) finish(t *tally) (any, error) {
@@ -52,38 +74,6 @@ func (s *Signer) finish(t *tally) (any, error) {
 	return &t.counts, nil
 }
 
-// walk lists the private store once. Collections are found by their keys, of
-// which each has some before it is published.
-func (s *Signer) walk(ctx context.Context, t *tally, refresh bool) (waiting map[string][]string, err error) {
-	var group errgroup.Group
-	group.SetLimit(s.Concurrency)
-	defer group.Wait()
-	waiting = map[string][]string{}
-	found, last := 0, ""
-	for e, err := range s.private.List(ctx, "") {
-		if err != nil {
-			return nil, err
-		}
-		if !s.hasTime(ctx) {
-			t.unfinished()
-			return waiting, nil
-		}
-		p, ok := repo.ParsePrivate(e.Key)
-		switch {
-		case !ok:
-		case p.Kind == "keys" && p.Collection != last && refresh:
-			last = p.Collection
-			group.Go(func() error { s.refreshOne(ctx, p.Collection, t); return nil })
-		case isSubmission(p) && found < maxWaiting:
-			found++
-			waiting[p.Collection] = append(waiting[p.Collection], p.Name)
-		case isSubmission(p):
-			t.unfinished()
-		}
-	}
-	return waiting, nil
-}
-
 // isSubmission: what lies below submissions/quarantine is not one.
 func isSubmission(p repo.PrivateKey) bool {
 	_, err := ulid.ParseStrict(p.Name)
@@ -91,31 +81,11 @@ func isSubmission(p repo.PrivateKey) bool {
 }
 
 func (s *Signer) refreshOne(ctx context.Context, collection string, t *tally) {
-	if !s.hasTime(ctx) {
-		t.unfinished()
-		return
-	}
 	if err := s.refresh(ctx, collection, t); err != nil {
 		s.fail("refresh failed", err, "collection", collection)
 		s.metrics.failure(collection)
 		t.failed("refresh "+collection, err)
 	}
-}
-
-// sweep commits what waits, by collection. It returns those that it did not
-// finish.
-func (s *Signer) sweep(ctx context.Context, t *tally, waiting map[string][]string) {
-	var group errgroup.Group
-	group.SetLimit(sweepers)
-	for _, collection := range slices.Sorted(maps.Keys(waiting)) {
-		group.Go(func() error {
-			for _, name := range waiting[collection] {
-				s.sweepOne(ctx, t, collection, name)
-			}
-			return nil
-		})
-	}
-	group.Wait()
 }
 
 // sweepOne reports whether the submission is answered.
@@ -139,16 +109,45 @@ func (s *Signer) sweepOne(ctx context.Context, t *tally, collection, name string
 	return true
 }
 
-// sweepCollection commits what waits in one inbox, and reports whether all of
-// it is answered.
+// sweepCollection commits what waits in one inbox, as much as one run may, and
+// reports whether all of it is answered.
 func (s *Signer) sweepCollection(ctx context.Context, t *tally, collection string) bool {
-	done := true
-	for name, err := range (repo.Inbox{Store: s.private, Collection: collection}).Waiting(ctx) {
-		if err != nil {
-			t.failed("list "+collection, err)
-			return false
-		}
-		done = s.sweepOne(ctx, t, collection, name) && done
+	waiting, all, err := s.waiting(ctx, collection)
+	if err != nil {
+		t.failed("list "+collection, err)
+		return false
 	}
-	return done
+	if !all {
+		s.Log.Warn("inbox is crowded", "collection", collection)
+		t.unfinished()
+	}
+	for _, name := range waiting {
+		all = s.sweepOne(ctx, t, collection, name) && all
+	}
+	return all
+}
+
+// waiting is the names of the submissions in one inbox, and whether that is all
+// of them. Of too many it takes the oldest, and others by chance: among the
+// oldest may be those that fail again and again.
+func (s *Signer) waiting(ctx context.Context, collection string) (names []string, all bool, err error) {
+	listed, all := 0, true
+	for e, err := range s.private.List(ctx, repo.SubmissionsDir(collection)) {
+		if err != nil {
+			return nil, false, err
+		}
+		if p, ok := repo.ParsePrivate(e.Key); ok && isSubmission(p) {
+			names = append(names, p.Name)
+		}
+		if listed++; listed == maxListed {
+			all = false
+			break
+		}
+	}
+	if len(names) <= maxWaiting {
+		return names, all, nil
+	}
+	others := names[maxWaiting/2:]
+	rand.Shuffle(len(others), func(i, j int) { others[i], others[j] = others[j], others[i] })
+	return names[:maxWaiting], false, nil
 }

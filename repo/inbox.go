@@ -196,7 +196,7 @@ func (b Inbox) Quarantine(ctx context.Context, name string) error {
 // Answered ones are among them where nobody may delete.
 func (b Inbox) Waiting(ctx context.Context) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
-		for e, err := range b.Store.List(ctx, b.Collection+"/submissions/") {
+		for e, err := range b.Store.List(ctx, SubmissionsDir(b.Collection)) {
 			p, ok := ParsePrivate(e.Key)
 			if err == nil && (!ok || !isULID(p.Name)) {
 				continue

@@ -104,13 +104,16 @@ func PartKey(collection, sha256 string) string { return collection + "/parts/" +
 
 // SubmissionKey is the manifest that makes parts a submission; name is a ULID.
 func SubmissionKey(collection, name string) string {
-	return collection + "/submissions/" + name + ".json"
+	return SubmissionsDir(collection) + name + ".json"
 }
+
+// SubmissionsDir is what the submissions of a collection lie below.
+func SubmissionsDir(collection string) string { return collection + "/submissions/" }
 
 // QuarantineKey is where the manifest of a submission goes that could not be
 // answered in any orderly way.
 func QuarantineKey(collection, name string) string {
-	return collection + "/submissions/quarantine/" + name + ".json"
+	return SubmissionsDir(collection) + "quarantine/" + name + ".json"
 }
 
 // ReceiptKey is the answer to a submission, by the hash of its manifest.
@@ -128,6 +131,27 @@ func OnlineKeyKey(collection, role, keyID string) string {
 
 // OnlineKeysDir is what the online keys of a role lie below.
 func OnlineKeysDir(collection, role string) string { return collection + "/keys/" + role + "/" }
+
+// SignerDir holds the online signer's own notes in the private store. No
+// collection's name begins with an underscore, so no publisher may write there.
+const SignerDir = "_signer/"
+
+// KnownDir is what the collections that the signer knows are listed by.
+const KnownDir = SignerDir + "collections/"
+
+// KnownKey says that the signer has made keys for a collection.
+func KnownKey(collection string) string { return KnownDir + collection + "/_.json" }
+
+// ParseKnown is the collection that a KnownKey is of.
+func ParseKnown(key string) (collection string, ok bool) {
+	collection, ok = strings.CutPrefix(key, KnownDir)
+	collection, last := strings.CutSuffix(collection, "/_.json")
+	return collection, ok && last && CheckCollection(collection) == nil
+}
+
+// ProgressKey is where the signer notes how far it has come with something that
+// takes several runs; what is a word of its own choice.
+func ProgressKey(what string) string { return SignerDir + what + ".json" }
 
 // A PrivateKey is the name of an object of the private store, taken apart.
 type PrivateKey struct {

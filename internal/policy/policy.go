@@ -90,10 +90,11 @@ func Publisher(at Places, collection string) Policy {
 }
 
 // Signer is for the online signer: it alone writes metadata and answers
-// submissions, and submissions are all that it deletes.
+// submissions, and submissions are all that it deletes, beside notes of its own.
 func Signer(at Places) Policy {
 	slots := at.Public.objects(repo.MetadataDir("*") + "/*.*.json")
 	timestamp := at.Public.objects(repo.TimestampKey("*"))
+	notes := at.Inbox.objects(repo.SignerDir + "*")
 	written := []string{
 		at.Inbox.objects(repo.ReceiptsDir("*") + "*"),
 		at.Inbox.objects("*/keys/*"),
@@ -102,11 +103,11 @@ func Signer(at Places) Policy {
 	statements := []Statement{
 		list(at),
 		allow([]string{"s3:GetObject"}, at.Public.objects("*"), at.Inbox.objects("*")),
-		allow([]string{"s3:PutObject"}, append([]string{slots, timestamp}, written...)...),
-		allow([]string{"s3:DeleteObject"}, at.Inbox.objects(repo.SubmissionKey("*", ulid))),
+		allow([]string{"s3:PutObject"}, append([]string{slots, timestamp, notes}, written...)...),
+		allow([]string{"s3:DeleteObject"}, at.Inbox.objects(repo.SubmissionKey("*", ulid)), notes),
 	}
 	if at.Conditional {
-		statements = append(statements, createOnly(append([]string{slots}, written...)...), swapOnly(timestamp))
+		statements = append(statements, createOnly(append([]string{slots}, written...)...), swapOnly(timestamp, notes))
 	}
 	return document(statements)
 }

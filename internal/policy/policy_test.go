@@ -1,10 +1,13 @@
 package policy
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"publisher/repo"
 )
 
 // TestConditional: every object that somebody may write is one that they may
@@ -36,6 +39,33 @@ func TestConditional(t *testing.T) {
 		if diff := cmp.Diff(written, denied); diff != "" || len(written) == 0 {
 			t.Errorf("%s: written without a condition: %s", name, diff)
 		}
+	}
+}
+
+// TestNotes: what the signer notes for itself is written by nobody else, and no
+// more than with a condition. No name of a collection leads there.
+func TestNotes(t *testing.T) {
+	at := Places{Public: Place{Bucket: "public"}, Inbox: Place{"inbox", "in"}, Conditional: true}
+	const notes = "arn:aws:s3:::inbox/in/" + repo.SignerDir
+	if err := repo.CheckCollection(repo.SignerDir + "collections"); err == nil {
+		t.Errorf("%s can begin the name of a collection", repo.SignerDir)
+	}
+	for _, s := range Publisher(at, "example.com/a").Statement {
+		for _, r := range s.Resource {
+			if strings.HasPrefix(r, notes) || strings.HasPrefix(r, "arn:aws:s3:::inbox/in/*") {
+				t.Errorf("a publisher may %v on %s", s.Action, r)
+			}
+		}
+	}
+	may := map[string]bool{}
+	for _, s := range Signer(at).Statement {
+		if slices.Contains(s.Resource, notes+"*") {
+			may[s.Effect+" "+s.Action[0]] = true
+		}
+	}
+	want := map[string]bool{"Allow s3:PutObject": true, "Allow s3:DeleteObject": true, "Deny s3:PutObject": true}
+	if diff := cmp.Diff(want, may); diff != "" {
+		t.Errorf("the signer, of its notes: %s", diff)
 	}
 }
 
