@@ -20,12 +20,22 @@ type Draft struct {
 	Collection string
 	Files      map[string][]byte // by role: root, targets, delegations; with the signatures collected so far
 
+	// Signatures lie beside the files, as they came; they may be anybody's.
+	Signatures []Signature
+
 	// Base is the published metadata that the draft was made from, by the last
 	// element of its key, for those who cannot reach the store; nil for those who
 	// can.
 	Base map[string][]byte
 
 	id string
+}
+
+// A Signature is one key's signature of one role of a draft.
+type Signature struct {
+	Role  string `json:"role"`
+	KeyID string `json:"keyid"`
+	Sig   string `json:"sig"` // hex
 }
 
 // A DraftError reports a submission that is complete but for signatures of keys
@@ -63,6 +73,12 @@ func newDraft(sub *Submission) (*Draft, error) {
 // ID names what is to be signed, whoever has signed it so far: it is the SHA-256
 // (hex) of the collection's name and of what each role says.
 func (d *Draft) ID() string { return d.id }
+
+func (d *Draft) copy() *Draft {
+	c := *d
+	c.Files, c.Signatures = maps.Clone(d.Files), slices.Clone(d.Signatures)
+	return &c
+}
 
 // Submission is the draft as it can be committed when nothing is missing.
 func (d *Draft) Submission() *Submission {

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"publisher/internal/forge"
 	"publisher/repo"
 	"publisher/repo/tuf"
@@ -103,4 +105,116 @@ func TestDraftWithoutKeys(t *testing.T) {
 	if done, err := c.as(1, draft).Publish(t.Context(), []repo.Change{add("a", "1")}); err == nil {
 		t.Errorf("published with one signature: %+v", done)
 	}
+}
+
+// travel is a draft after a way as a file.
+func travel(t *testing.T, d *repo.Draft) *repo.Draft {
+	t.Helper()
+	data, err := d.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := repo.ParseDraft(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again.ID() != d.ID() {
+		t.Fatal("another draft after a way as a file")
+	}
+	return again
+}
+
+func (c *ceremony) writersView() *repo.View {
+	c.t.Helper()
+	l := &repo.Loader{Source: c.store, Collection: collection, Cache: c.cache, Now: c.now, IgnoreExpiry: true, TimestampFirst: true}
+	v, err := l.Load(c.t.Context())
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return v
+}
+
+func (c *ceremony) review(d *repo.Draft) (*repo.Review, error) {
+	return c.writersView().Review(c.t.Context(), d, c.store, c.now)
+}
+
+func (c *ceremony) mustReview(d *repo.Draft) *repo.Review {
+	c.t.Helper()
+	r, err := c.review(d)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return r
+}
+
+// TestReview: a draft shows what it changes and who has signed it; the last
+// signer publishes it.
+func TestReview(t *testing.T) {
+	c := newCeremony(t)
+	if _, err := c.as(1, c.mustDraft(c.as(0), add("a", "1"), add("b", "2"))).Publish(t.Context(), []repo.Change{add("a", "1"), add("b", "2")}); err != nil {
+		t.Fatal(err)
+	}
+	draft := travel(t, c.mustDraft(c.as(0), add("a", "changed"), remove("b"), add("c", "3")))
+	r := c.mustReview(draft)
+	if len(r.Roles) != 1 || r.Roles[0].From != 1 || r.Roles[0].To != 2 || len(r.Roles[0].Signed) != 1 {
+		t.Errorf("it shows %+v", r.Roles)
+	}
+	got := [][]string{r.Roles[0].Added, r.Roles[0].Changed, r.Roles[0].Removed}
+	if diff := cmp.Diff([][]string{{"c"}, {"a"}, {"b"}}, got); diff != "" {
+		t.Error(diff)
+	}
+	if missing := r.Missing(); len(missing) != 1 || missing[0].Have != 1 || missing[0].Need != 2 {
+		t.Errorf("missing: %v", missing)
+	}
+	if _, err := c.as(2).PublishDraft(t.Context(), r); !errors.As(err, new(*repo.DraftError)) {
+		t.Errorf("published too early: %v", err)
+	}
+	added, err := r.Sign(t.Context(), c.people[2], "")
+	if err != nil || len(added) != 1 || len(r.Missing()) != 0 {
+		t.Fatalf("signing added %v, missing %v: %v", added, r.Missing(), err)
+	}
+	if _, err := c.as(2).PublishDraft(t.Context(), r); err != nil {
+		t.Fatal(err)
+	}
+	c.mustBeClean()
+	if has, err := c.writersView().Has(t.Context(), draft); !has || err != nil {
+		t.Errorf("the published draft is not known as such: %v, %v", has, err)
+	}
+	if _, err := c.review(draft); !errors.As(err, new(*repo.StaleError)) {
+		t.Errorf("what is published could be signed again: %v", err)
+	}
+}
+
+// TestReviewAway: a draft that carries the published version is reviewed and
+// signed without the store, from an older root.
+func TestReviewAway(t *testing.T) {
+	c := newCeremony(t)
+	first := c.mustDraft(c.as(0), add("a", "1"))
+	if _, err := c.as(1, first).Publish(t.Context(), []repo.Change{add("a", "1")}); err != nil {
+		t.Fatal(err)
+	}
+	draft := c.mustDraft(c.as(0), add("b", "2"))
+	if err := c.writersView().Carry(t.Context(), draft); err != nil {
+		t.Fatal(err)
+	}
+	away := travel(t, draft)
+	v, err := away.Carried(t.Context(), c.newCache(), c.now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := v.Review(t.Context(), away, nil, c.now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"b"}, r.Roles[0].Added); diff != "" {
+		t.Error(diff)
+	}
+	if _, err := r.Sign(t.Context(), c.people[1], ""); err != nil {
+		t.Fatal(err)
+	}
+	back := c.mustReview(travel(t, r.Draft))
+	if _, err := c.as(0).PublishDraft(t.Context(), back); err != nil {
+		t.Fatal(err)
+	}
+	c.mustBeClean()
 }

@@ -20,6 +20,49 @@ type Genesis struct {
 // NewRoot makes and signs version 1 of a collection's root. It fails if that
 // could not be published: see Rejection.
 func NewRoot(ctx context.Context, g Genesis, ring Keyring, now time.Time) (*tuf.File[tuf.Root], error) {
+	f, err := g.root(now)
+	if err != nil {
+		return nil, err
+	}
+	root := &f.Signed
+	if err := sign(ctx, ring, tuf.RoleRoot, root.Roles[tuf.RoleRoot], root.Keys, f); err != nil {
+		return nil, err
+	}
+	if n := len(f.Bytes()); n > MaxRoot {
+		return nil, reject(tuf.RoleRoot, "%d bytes, at most %d are read by clients", n, MaxRoot)
+	}
+	return f, nil
+}
+
+// FirstDraft is NewRoot for a root that keys of others must sign too: it comes
+// with the empty targets role that a collection starts with, both signed as far
+// as the keyring goes.
+func FirstDraft(ctx context.Context, g Genesis, ring Keyring, now time.Time) (*Draft, error) {
+	f, err := g.root(now)
+	if err != nil {
+		return nil, err
+	}
+	root := &f.Signed
+	first := *firstTargets(g.Collection)
+	first.Version, first.Expires = 1, now.Add(lifetime(root, tuf.RoleTargets))
+	targets, err := tuf.New(first)
+	if err != nil {
+		return nil, err
+	}
+	s := &signing{ring: ring}
+	if err := signInto(ctx, s, tuf.RoleRoot, root.Roles[tuf.RoleRoot], root.Keys, f); err != nil {
+		return nil, err
+	}
+	if err := signInto(ctx, s, tuf.RoleTargets, root.Roles[tuf.RoleTargets], root.Keys, targets); err != nil {
+		return nil, err
+	}
+	return newDraft(&Submission{Collection: g.Collection, Files: map[string][]byte{
+		tuf.RoleRoot: f.Bytes(), tuf.RoleTargets: targets.Bytes(),
+	}})
+}
+
+// root is the first root, not signed yet.
+func (g Genesis) root(now time.Time) (*tuf.File[tuf.Root], error) {
 	root := tuf.Root{ConsistentSnapshot: true, Keys: map[string]tuf.Key{}, Roles: map[string]tuf.Role{}}
 	root.Version = 1
 	root.Publisher = tuf.Publisher{Collection: g.Collection, Lifetimes: map[string]int64{}}
@@ -38,12 +81,6 @@ func NewRoot(ctx context.Context, g Genesis, ring Keyring, now time.Time) (*tuf.
 	}
 	if err := checkRoot(f); err != nil {
 		return nil, &Rejection{Role: tuf.RoleRoot, Reason: err}
-	}
-	if err := sign(ctx, ring, tuf.RoleRoot, root.Roles[tuf.RoleRoot], root.Keys, f); err != nil {
-		return nil, err
-	}
-	if n := len(f.Bytes()); n > MaxRoot {
-		return nil, reject(tuf.RoleRoot, "%d bytes, at most %d are read by clients", n, MaxRoot)
 	}
 	return f, nil
 }

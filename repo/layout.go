@@ -153,6 +153,29 @@ func ParseKnown(key string) (collection string, ok bool) {
 // takes several runs; what is a word of its own choice.
 func ProgressKey(what string) string { return SignerDir + what + ".json" }
 
+// DraftsDir is what the shared drafts of a collection lie below.
+func DraftsDir(collection string) string { return collection + "/drafts/" }
+
+// DraftKey is what a shared draft says, by the draft's ID.
+func DraftKey(collection, id string) string { return DraftsDir(collection) + id + "/draft.json" }
+
+// DraftSignaturesDir is what the signatures of a shared draft lie below.
+func DraftSignaturesDir(collection, id string) string {
+	return DraftsDir(collection) + id + "/signatures/"
+}
+
+// DraftSignatureKey is one signature of a shared draft, named by the hash of the
+// object: nobody can take the place of another's.
+func DraftSignatureKey(collection, id, sha256 string) string {
+	return DraftSignaturesDir(collection, id) + sha256 + ".json"
+}
+
+// DraftDiscardedKey says that a shared draft is not to be signed any more, where
+// nobody may delete it.
+func DraftDiscardedKey(collection, id string) string {
+	return DraftsDir(collection) + id + "/discarded.json"
+}
+
 // A PrivateKey is the name of an object of the private store, taken apart.
 type PrivateKey struct {
 	Collection string

@@ -34,6 +34,11 @@ type proposal struct {
 	tree    []node                            // targets and what it delegates to, parents first, if any changes
 	now     time.Time
 	renew   bool
+
+	// draft has the thresholds that submitted files must meet put into demands,
+	// whether they do or not.
+	draft   bool
+	demands []demand
 }
 
 // A node is a role in the tree of delegations as it will be.
@@ -176,12 +181,14 @@ func (p *proposal) checkRoot() error {
 	err := checkRoot(p.root)
 	switch {
 	case err != nil:
+	case p.draft:
+		err = p.demandRoot()
 	case p.base.Published():
 		err = verifySuccessor(p.base.Root(), p.root)
 	default:
 		err = checkGenesis(p.root)
 	}
-	if err == nil {
+	if err == nil && !p.draft {
 		err = checkSalt(p.root, tuf.RoleRoot, p.root.Signed.Roles[tuf.RoleRoot], p.root.Signed.Keys)
 	}
 	if err != nil {
@@ -273,6 +280,10 @@ func (p *proposal) file(ctx context.Context, role string) (*tuf.File[tuf.Targets
 }
 
 func (p *proposal) checkSigned(f *tuf.File[tuf.Targets], name string, role tuf.Role, keys map[string]tuf.Key) error {
+	if p.draft && f == p.targets[name] {
+		p.demands = append(p.demands, demand{name, role, keys})
+		return nil
+	}
 	err := f.Verify(name, role, keys)
 	if err == nil {
 		err = checkSalt(f, name, role, keys)

@@ -1,0 +1,296 @@
+package repo
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"publisher/repo/strict"
+	"publisher/repo/tuf"
+	"publisher/storage"
+)
+
+// This file is the form in which drafts travel: one JSON object, in which every
+// metadata file is a string, byte for byte.
+
+const (
+	// MaxDraft is the most bytes of a draft that are read.
+	MaxDraft = 64 << 20
+
+	draftFormat   = 1
+	maxBaseFiles  = 4096
+	maxSignatures = 4096
+)
+
+type draftText struct {
+	Format     int               `json:"draft"`
+	Collection string            `json:"collection"`
+	Files      map[string]string `json:"files"`
+	Signatures []Signature       `json:"signatures,omitempty"`
+	Base       map[string]string `json:"base,omitempty"`
+}
+
+var draftShape = strict.Object(strict.Fields{
+	"draft": strict.Int, "collection": strict.String, "files": strict.Map(strict.String),
+	"signatures": strict.Array(signatureShape), "base": strict.Map(strict.String),
+}, "draft", "collection", "files")
+
+var signatureShape = strict.Object(strict.Fields{
+	"role": strict.String, "keyid": strict.String, "sig": strict.String,
+}, "role", "keyid", "sig")
+
+// Encode is the draft as ParseDraft reads it.
+func (d *Draft) Encode() ([]byte, error) {
+	t := draftText{Format: draftFormat, Collection: d.Collection, Files: texts(d.Files), Signatures: d.Signatures, Base: texts(d.Base)}
+	data, err := json.Marshal(t, json.Deterministic(true), jsontext.Multiline(true))
+	if err != nil {
+		return nil, fmt.Errorf("encode draft: %w", err)
+	}
+	if len(data) >= MaxDraft {
+		return nil, fmt.Errorf("the draft has %d bytes, at most %d are read", len(data), MaxDraft)
+	}
+	return append(data, '\n'), nil
+}
+
+// ParseDraft reads a draft. What it says is hostile until a Review has passed.
+func ParseDraft(data []byte) (*Draft, error) {
+	if err := strict.Check(data, MaxDraft, draftShape); err != nil {
+		return nil, fmt.Errorf("read draft: %w", err)
+	}
+	var t draftText
+	if err := json.Unmarshal(data, &t, json.RejectUnknownMembers(true)); err != nil {
+		return nil, fmt.Errorf("read draft: %w", err)
+	}
+	if err := t.check(); err != nil {
+		return nil, fmt.Errorf("read draft: %w", err)
+	}
+	d := &Draft{Collection: t.Collection, Files: blobs(t.Files), Signatures: t.Signatures, Base: blobs(t.Base)}
+	var err error
+	if d.id, err = d.hash(); err != nil {
+		return nil, fmt.Errorf("read draft: %w", err)
+	}
+	return d, nil
+}
+
+func (t *draftText) check() error {
+	switch {
+	case t.Format != draftFormat:
+		return fmt.Errorf("it has the format %d, this version reads %d", t.Format, draftFormat)
+	case len(t.Files) == 0:
+		return errors.New("it has no files")
+	case len(t.Files) > maxParts:
+		return fmt.Errorf("it has files of %d roles, at most %d", len(t.Files), maxParts)
+	case len(t.Base) > maxBaseFiles:
+		return fmt.Errorf("it carries %d published files, at most %d", len(t.Base), maxBaseFiles)
+	case len(t.Signatures) > maxSignatures:
+		return fmt.Errorf("it has %d signatures beside its files, at most %d", len(t.Signatures), maxSignatures)
+	}
+	if err := CheckCollection(t.Collection); err != nil {
+		return err
+	}
+	for role := range t.Files {
+		if err := checkDraftRole(role); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkDraftRole refuses a role that people do not sign.
+func checkDraftRole(role string) error {
+	if role == tuf.RoleRoot || role == tuf.RoleTargets {
+		return nil
+	}
+	if len(role) > maxRoleName {
+		return fmt.Errorf("it names a role of %d characters", len(role))
+	}
+	return CheckDelegation(role)
+}
+
+func texts(files map[string][]byte) map[string]string {
+	m := make(map[string]string, len(files))
+	for name, data := range files {
+		m[name] = string(data)
+	}
+	return m
+}
+
+func blobs(files map[string]string) map[string][]byte {
+	if len(files) == 0 {
+		return nil
+	}
+	m := make(map[string][]byte, len(files))
+	for name, text := range files {
+		m[name] = []byte(text)
+	}
+	return m
+}
+
+// Carry puts the published version into the draft that it was made from: with it
+// the draft can be reviewed where the store is out of reach, from any root that
+// is trusted there.
+func (v *View) Carry(ctx context.Context, d *Draft) error {
+	if !v.Published() {
+		d.Base = nil
+		return nil
+	}
+	base := map[string][]byte{
+		"timestamp.json": v.Timestamp.Bytes(),
+		v.slotOrPlain(tuf.RoleSnapshot, v.Snapshot.Signed.Version): v.Snapshot.Bytes(),
+	}
+	for n := int64(1); n <= v.Root().Signed.Version; n++ {
+		name := SlotName(tuf.RoleRoot, n)
+		data, _, err := v.read(ctx, name, MaxRoot)
+		if err != nil {
+			return fmt.Errorf("read %s: %w", name, err)
+		}
+		base[name] = data
+	}
+	for role, err := range v.walk(ctx) {
+		if err != nil {
+			return err
+		}
+		base[v.slotOrPlain(role, v.Targets[role].Head().Version)] = v.Targets[role].Bytes()
+	}
+	d.Base = base
+	return v.carryListed(ctx, base)
+}
+
+// carryListed adds what the snapshot lists though nothing delegates to it any
+// more: a draft may delegate to it again.
+func (v *View) carryListed(ctx context.Context, base map[string][]byte) error {
+	for file, meta := range v.Snapshot.Signed.Meta {
+		name := v.slotOrPlain(strings.TrimSuffix(file, ".json"), meta.Version)
+		if base[name] != nil {
+			continue
+		}
+		data, _, err := v.read(ctx, name, maxMetadata)
+		switch {
+		case err == nil:
+			base[name] = data
+		case !errors.Is(err, fs.ErrNotExist):
+			return fmt.Errorf("read %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// Carried loads the published version that a draft carries, verified from the
+// trusted root in the cache as any other copy of it. Where the draft is of a
+// collection that nobody has published and no root is trusted, what the View
+// has is nothing: then it is for people to compare key IDs.
+func (d *Draft) Carried(ctx context.Context, cache Cache, now time.Time) (*View, error) {
+	l := &Loader{Source: carried(d.Base), Collection: d.Collection, Cache: cache, Now: now, IgnoreExpiry: true}
+	v, err := l.Load(ctx)
+	if errors.Is(err, fs.ErrNotExist) && len(d.Base) == 0 && d.Files[tuf.RoleRoot] != nil {
+		return d.nothing(l), nil
+	}
+	return v, err
+}
+
+// nothing is the View of a collection of which there is nothing yet.
+func (d *Draft) nothing(l *Loader) *View {
+	return &View{loader: l, Targets: map[string]*tuf.File[tuf.Targets]{}, vouched: map[voucher]bool{}}
+}
+
+// carried is published metadata, by the last element of its key.
+type carried map[string][]byte
+
+func (c carried) Get(_ context.Context, key string) (storage.Object, error) {
+	data, ok := c[path.Base(key)]
+	if !ok || !strings.HasSuffix(path.Dir(key), "/metadata") {
+		return storage.Object{}, fmt.Errorf("%s: %w in the draft", key, fs.ErrNotExist)
+	}
+	return storage.Object{Body: io.NopCloser(bytes.NewReader(data)), Size: int64(len(data))}, nil
+}
+
+// Has reports whether what a draft says is published: in v itself, or in a
+// version that v follows from.
+func (v *View) Has(ctx context.Context, d *Draft) (bool, error) {
+	if !v.Published() {
+		return false, nil
+	}
+	for role, data := range d.Files {
+		has, err := v.hasRole(ctx, role, data)
+		if err != nil || !has {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+func (v *View) hasRole(ctx context.Context, role string, data []byte) (bool, error) {
+	payload, err := payloadOf(role, data)
+	if err != nil {
+		return false, err
+	}
+	if role == tuf.RoleRoot {
+		f, err := tuf.Parse[tuf.Root](data, MaxRoot)
+		if err != nil || f.Signed.Version > v.Root().Signed.Version {
+			return false, err
+		}
+		there, _, err := v.read(ctx, SlotName(role, f.Signed.Version), MaxRoot)
+		return err == nil && samePayload(role, there, payload), ignoreMissing(err)
+	}
+	f, err := tuf.Parse[tuf.Targets](data, maxMetadata)
+	if err != nil {
+		return false, err
+	}
+	return v.descends(ctx, role, f.Signed.Version, payload)
+}
+
+// maxAncestors is how many versions back a draft is looked for.
+const maxAncestors = 200
+
+// descends follows the versions of a role back to the given one, each by the
+// hash that the one after it has of it: numbers that were never published do
+// not count.
+func (v *View) descends(ctx context.Context, role string, version int64, payload []byte) (bool, error) {
+	current, err := v.current(ctx, role)
+	if err != nil || current == nil || current.Signed.Version < version {
+		return false, err
+	}
+	at, parent := current.Signed.Version, current.Signed.Publisher.Parent
+	if at == version {
+		return bytes.Equal(current.Payload(), payload), nil
+	}
+	for n := at - 1; n >= version && n > at-maxAncestors; n-- {
+		data, _, err := v.read(ctx, SlotName(role, n), maxMetadata)
+		if errors.Is(err, fs.ErrNotExist) || err == nil && hexSum(data) != parent {
+			continue
+		}
+		if err != nil {
+			return false, err
+		}
+		if n == version {
+			return samePayload(role, data, payload), nil
+		}
+		f, err := tuf.Parse[tuf.Targets](data, maxMetadata)
+		if err != nil {
+			return false, unverified(SlotName(role, n), err)
+		}
+		parent = f.Signed.Publisher.Parent
+	}
+	return false, nil
+}
+
+func samePayload(role string, data, payload []byte) bool {
+	there, err := payloadOf(role, data)
+	return err == nil && bytes.Equal(there, payload)
+}
+
+func ignoreMissing(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
