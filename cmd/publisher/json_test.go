@@ -31,6 +31,7 @@ var jsonRuns = []struct{ verb, args string }{
 	{"submissions", "example.com/a --online lambda:s?endpoint=http://127.0.0.1:1 --inbox file://$DIR/inbox"},
 	{"list", "example.com/a"},
 	{"lookup", "example.com/a x"},
+	{"log", "example.com/a"},
 	{"download", "example.com/a x -o $DIR/got"},
 	{"key list", ""},
 	{"key generate", "-o $DIR/new.pem --no-passphrase"},

@@ -74,7 +74,7 @@ const (
 var verbs = []func(*app) *cobra.Command{
 	newInit, newAdd, newAddHash, newRemove, newStatus, newReset, newPublish, newSubmissions,
 	newRefresh, newCheck, newSigner,
-	newList, newLookup, newVerify, newDownload, newDev,
+	newList, newLookup, newLog, newVerify, newDownload, newDev,
 	newKey, newTrust, newVersion,
 }
 
