@@ -17,6 +17,11 @@ type Settings struct {
 	URL       string `json:"url,omitempty"`       // where readers get it, in place of the store
 	TLSCACert string `json:"tlscacert,omitempty"` // a file with the CAs that URL's certificate may come from
 
+	// The files with the certificate by which URL knows this client, and its
+	// private key, unencrypted. Either both are set or none.
+	TLSCert string `json:"tlscert,omitempty"`
+	TLSKey  string `json:"tlskey,omitempty"`
+
 	// Online is who holds the keys of snapshot and timestamp, as --online has
 	// it; empty where this trust directory does. Inbox is the store in which
 	// submissions are left for them. Either both are set or none.

@@ -57,7 +57,7 @@ func runCheck(ctx context.Context, a *app, name string, deep bool) error {
 	if err != nil {
 		return err
 	}
-	source, err := a.ownSource(ctx, s)
+	source, err := a.ownSource(ctx, name, s)
 	if err != nil {
 		return err
 	}

@@ -17,11 +17,11 @@ var (
 
 // completeCollections offers the collections of the trust directory for the
 // first argument, and files for those after it.
-func (a *app) completeCollections(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+func (a *app) completeCollections(cmd *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveDefault
 	}
-	return a.complete(func() ([]string, error) { return a.trust.Collections() })
+	return a.complete(cmd, func() ([]string, error) { return a.trust.Collections() })
 }
 
 // completeArguments offers collections to every command that takes one first and
@@ -36,13 +36,13 @@ func (a *app) completeArguments(cmd *cobra.Command) {
 }
 
 // completeKeys offers the IDs of the keys of the trust directory.
-func (a *app) completeKeys(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
-	return a.complete(func() ([]string, error) { return a.trust.Keys().List() })
+func (a *app) completeKeys(cmd *cobra.Command, _ []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	return a.complete(cmd, func() ([]string, error) { return a.trust.Keys().List() })
 }
 
 // complete offers names from the trust directory, which nobody has opened yet.
-func (a *app) complete(names func() ([]string, error)) ([]cobra.Completion, cobra.ShellCompDirective) {
-	if err := a.start(); err != nil {
+func (a *app) complete(cmd *cobra.Command, names func() ([]string, error)) ([]cobra.Completion, cobra.ShellCompDirective) {
+	if err := a.start(cmd); err != nil {
 		return nil, cobra.ShellCompDirectiveError
 	}
 	found, err := names()

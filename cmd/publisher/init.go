@@ -17,6 +17,7 @@ import (
 	"github.com/sigstore/sigstore/pkg/signature"
 	"github.com/spf13/cobra"
 
+	"publisher/internal/config"
 	"publisher/repo"
 	"publisher/repo/keys"
 	"publisher/repo/tuf"
@@ -65,7 +66,7 @@ export) and keep that offline.`,
 	}
 	f := cmd.Flags()
 	f.StringArrayVar(&o.rootKeys, "root-key", nil, "`file` of a private key to use as a root key, may be repeated (default: make new ones)")
-	f.StringVar(&o.keyType, "key-type", tuf.TypeEd25519, "`kind` of the keys to make: ed25519, ecdsa, rsa")
+	f.StringVar(&o.keyType, "key-type", "", "`kind` of the keys to make: ed25519, ecdsa, rsa (default key_type of the configuration, or ed25519)")
 	f.StringToStringVar(&o.thresholds, "threshold", nil, "how many keys must sign a `role=n`, or n of m: role=n/m (default 1)")
 	f.StringToStringVar(&o.lifetimes, "expires", nil, "how long a role's signatures last, `role=duration` such as 90d or 36h (default root=2y, targets=1y, snapshot=30d, timestamp=14d)")
 	for _, name := range []string{"threshold", "expires"} {
@@ -127,6 +128,7 @@ func (a *app) draft(ctx context.Context, name string, o initOptions) (*newCollec
 	if err != nil {
 		return nil, err
 	}
+	o.keyType = a.keyType(name, o.keyType).value
 	n, err := a.genesis(c, o)
 	if err != nil {
 		return nil, err
@@ -307,7 +309,7 @@ func (n *newCollection) setThreshold(role, text string, rootKeys int) error {
 
 // newPlace is where a collection will be that must not be known here yet.
 func (a *app) newPlace(ctx context.Context, c *trust.Collection) (trust.Settings, storage.Store, error) {
-	place, err := a.rememberedPlace(trust.Settings{})
+	place, err := a.newSettings(c.Name(), trust.Settings{}, config.Keys...)
 	if err != nil {
 		return place, nil, err
 	}
@@ -322,7 +324,7 @@ func (a *app) newPlace(ctx context.Context, c *trust.Collection) (trust.Settings
 		return place, nil, usage(storeHint, "no store given")
 	}
 	a.debugf("%s is to be published to %s", c.Name(), shownStore(place.Store))
-	store, err := openStore(ctx, place.Store)
+	store, err := a.openStore(ctx, place.Store)
 	return place, store, err
 }
 
@@ -334,7 +336,7 @@ func (a *app) checkNew(ctx context.Context, store storage.Store, name string) er
 		case err == nil:
 			return &cliError{
 				err:  fmt.Errorf("%s is in the store already: it has %s", name, key),
-				hint: fmt.Sprintf("publisher trust add %s --root FILE --store %s to work with it, or choose another name", name, a.flags.store),
+				hint: fmt.Sprintf("publisher trust add %s --root FILE --store %s to work with it, or choose another name", name, valueOf(a.layers(name, trust.Settings{}), config.Store).value),
 				code: exitConflict,
 			}
 		case !errors.Is(err, fs.ErrNotExist):

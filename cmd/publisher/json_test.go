@@ -37,6 +37,7 @@ var jsonRuns = []struct{ verb, args string }{
 	{"key generate", "-o $DIR/new.pem --no-passphrase"},
 	{"key import", "$DIR/new.pem --no-passphrase"},
 	{"trust list", ""},
+	{"config show", "example.com/a"},
 	{"version", ""},
 }
 

@@ -25,7 +25,8 @@ func newKeyGenerate(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "generate [ALGORITHM]",
 		Short: "Make a private key",
-		Long: `Make a private key: ed25519 (the default), ecdsa (on P-256) or rsa (3072 bits).
+		Long: `Make a private key: ed25519 (the default, unless the configuration has another
+key_type), ecdsa (on P-256) or rsa (3072 bits).
 
 It goes into the trust directory, or with -o to a file, with the public key, for
 those who are to trust it, beside it in FILE.pub.`,
@@ -34,7 +35,7 @@ those who are to trust it, beside it in FILE.pub.`,
 		Args:              between(0, 1),
 		ValidArgsFunction: completeAlgorithms,
 		RunE: func(_ *cobra.Command, args []string) error {
-			return runKeyGenerate(a, append(args, keys.Ed25519)[0], o)
+			return runKeyGenerate(a, append(args, a.keyType(o.collection, "").value)[0], o)
 		},
 	}
 	o.keyPurpose.add(cmd, tuf.RoleRoot)

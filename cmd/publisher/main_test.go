@@ -29,6 +29,7 @@ func TestMain(m *testing.M) {
 //	refuses N publisher …  the same, and no file in $WORK has changed
 //	let NAME [REGEXP]      the variable NAME is what the last command printed, or
 //	                       of that what the group of the expression matches
+//	expand FILE            ${NAME} in the file becomes the value of that variable
 //	onejson                the last command printed one JSON value
 //	dev, signer            servers, see devServer and signerServer
 //	eventually REGEXP publisher …
@@ -45,6 +46,7 @@ func TestScripts(t *testing.T) {
 			"exits":   exits,
 			"refuses": refuses,
 			"let":     let,
+			"expand":  expand,
 			"dev":     devServer,
 			"onejson": onejson,
 			"s3":      fakeS3,
@@ -134,6 +136,13 @@ func let(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("no match for a group of %s", pattern)
 	}
 	ts.Setenv(args[0], match[1])
+}
+
+func expand(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: expand FILE")
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(os.Expand(ts.ReadFile(args[0]), ts.Getenv)), 0o600))
 }
 
 // workFiles is the content of every file below $WORK. Empty files and

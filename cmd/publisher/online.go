@@ -251,6 +251,7 @@ func (a *app) settings(c *trust.Collection) (trust.Settings, error) {
 	if err != nil {
 		return s, err
 	}
+	s = a.placed(c.Name(), s)
 	if a.flags.store != "" {
 		s.Store = a.flags.store
 	}

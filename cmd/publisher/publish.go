@@ -194,7 +194,7 @@ func (a *app) publicStore(ctx context.Context, c *trust.Collection) (storage.Sto
 		return nil, &cliError{err: fmt.Errorf("no store is known for %s", c.Name()), hint: storeHint, code: exitNotFound}
 	}
 	a.debugf("%s is published to %s", c.Name(), shownStore(s.Store))
-	return openStore(ctx, s.Store)
+	return a.openStore(ctx, s.Store)
 }
 
 func uploadSize(changes []repo.Change) int64 {

@@ -2,48 +2,31 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net/url"
-	"os"
 	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
+	"publisher/internal/config"
 	"publisher/repo"
 	"publisher/storage"
 	"publisher/storage/web"
 	"publisher/trust"
 )
 
-// source opens what a collection is read from. What this command was given goes
-// before what the environment says, that before what the trust directory
-// remembers, and each time a URL before a store.
-func (a *app) source(ctx context.Context, s trust.Settings) (storage.Getter, error) {
-	address, store := a.flags.url, a.flags.store
-	switch {
-	case address == "" && store == "":
-		address, store = s.URL, s.Store
-	case a.storeGiven && !a.urlGiven:
-		address = ""
-	}
-	switch {
-	case address != "":
-		config, err := a.tlsConfig(s)
-		if err != nil {
-			return nil, err
-		}
-		s, err := web.Open(address, config)
-		if err != nil {
-			return nil, &cliError{err: err, hint: "--url https://HOST, without a query", code: exitUsage}
-		}
-		return overHTTPS{s}, nil
-	case store != "":
-		return openStore(ctx, store)
+// source opens what a collection is read from: see readFrom.
+func (a *app) source(ctx context.Context, name string, s trust.Settings) (storage.Getter, error) {
+	layers := a.layers(name, s)
+	switch key, from := readFrom(layers); key {
+	case config.URL:
+		return a.webSource(layers, from.value)
+	case config.Store:
+		return a.openStore(ctx, from.value)
 	}
 	return nil, &cliError{
 		err:  fmt.Errorf("it is not known where to read the collection from"),
@@ -52,34 +35,26 @@ func (a *app) source(ctx context.Context, s trust.Settings) (storage.Getter, err
 	}
 }
 
-// ownSource is the source for those who publish. Unless this command was given a
-// URL, that is the store itself: a mirror may lag behind it.
-func (a *app) ownSource(ctx context.Context, s trust.Settings) (storage.Getter, error) {
-	if s.Store != "" {
-		s.URL = ""
+// webSource reads from a web server.
+func (a *app) webSource(layers []layer, address string) (storage.Getter, error) {
+	conf, err := tlsConfig(layers)
+	if err != nil {
+		return nil, err
 	}
-	return a.source(ctx, s)
+	s, err := web.Open(address, conf)
+	if err != nil {
+		return nil, &cliError{err: err, hint: "--url https://HOST, without a query", code: exitUsage}
+	}
+	return overHTTPS{a.traced(s)}, nil
 }
 
-// tlsConfig is for reading over HTTPS: the CAs of --tlscacert or of the
-// settings and no others, else those of the system.
-func (a *app) tlsConfig(s trust.Settings) (*tls.Config, error) {
-	file := a.flags.tlsCACert
-	if file == "" {
-		file = s.TLSCACert
+// ownSource is the source for those who publish. Unless this command was given a
+// URL, that is the store itself: a mirror may lag behind it.
+func (a *app) ownSource(ctx context.Context, name string, s trust.Settings) (storage.Getter, error) {
+	if s = a.placed(name, s); s.Store != "" {
+		s.URL = ""
 	}
-	if file == "" {
-		return &tls.Config{}, nil
-	}
-	data, err := os.ReadFile(file)
-	if err != nil {
-		return nil, fmt.Errorf("read CA certificates: %w", err)
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(data) {
-		return nil, usage("--tlscacert FILE, with certificates in PEM form", "no certificate in %s", file)
-	}
-	return &tls.Config{RootCAs: pool}, nil
+	return a.source(ctx, name, s)
 }
 
 // view is a published collection, verified from the trusted root down to its
@@ -95,7 +70,7 @@ func (a *app) read(ctx context.Context, name string) (*repo.View, storage.Getter
 	if err != nil {
 		return nil, nil, err
 	}
-	source, err := a.source(ctx, settings)
+	source, err := a.source(ctx, name, settings)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -114,6 +89,8 @@ type overHTTPS struct{ storage.Getter }
 func (s overHTTPS) Get(ctx context.Context, key string) (storage.Object, error) {
 	obj, err := s.Getter.Get(ctx, key)
 	switch {
+	case wantsCertificate(err):
+		err = hinted(err, "--tlscert FILE --tlskey FILE, with a certificate that this server accepts")
 	case as[x509.UnknownAuthorityError](err):
 		err = hinted(err, "--tlscacert FILE, with the CA that this server's certificate comes from")
 	case errors.Is(err, fs.ErrPermission):

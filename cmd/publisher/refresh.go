@@ -115,7 +115,7 @@ func (a *app) ownCollections() ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		if s.Store != "" || a.flags.store != "" {
+		if a.placed(name, s).Store != "" || a.flags.store != "" {
 			own = append(own, name)
 		}
 	}

@@ -97,7 +97,7 @@ func (a *app) publishedTargets(ctx context.Context, c *trust.Collection, s trust
 // loadExpired reads a collection for those who are about to change it: what has
 // expired is no obstacle.
 func (a *app) loadExpired(ctx context.Context, c *trust.Collection, s trust.Settings) (*repo.View, error) {
-	source, err := a.ownSource(ctx, s)
+	source, err := a.ownSource(ctx, c.Name(), s)
 	if err != nil {
 		return nil, err
 	}

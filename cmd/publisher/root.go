@@ -21,7 +21,7 @@ S3, MinIO or a directory, and any TUF client verifies what it downloads.
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: false},
-		PersistentPreRunE: func(*cobra.Command, []string) error { return a.start() },
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return a.start(cmd) },
 	}
 	a.flags.add(cmd.PersistentFlags())
 	cmd.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usageOf(c, err) })
@@ -75,7 +75,7 @@ var verbs = []func(*app) *cobra.Command{
 	newInit, newAdd, newAddHash, newRemove, newStatus, newReset, newPublish, newSubmissions,
 	newRefresh, newCheck, newSigner,
 	newList, newLookup, newLog, newVerify, newDownload, newDev,
-	newKey, newTrust, newVersion,
+	newKey, newTrust, newConfig, newVersion,
 }
 
 // exactly wants n arguments, and says so as an error of usage.

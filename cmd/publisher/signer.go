@@ -14,9 +14,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"publisher/internal/config"
 	"publisher/lambda"
 	"publisher/repo/keys/sealed"
 	"publisher/storage"
+	"publisher/trust"
 )
 
 type signerOptions struct {
@@ -81,6 +83,8 @@ SIGTERM: at the latest after the time that --stop-within gives.`,
 const keysHint = "--keys sealed:passphrase-file=FILE"
 
 func (o *signerOptions) check(a *app) error {
+	layers := a.layers("", trust.Settings{})
+	a.flags.store, a.flags.inbox = valueOf(layers, config.Store).value, valueOf(layers, config.Inbox).value
 	switch {
 	case a.flags.store == "":
 		return usage(storeHint, "no store given")

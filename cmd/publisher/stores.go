@@ -17,6 +17,15 @@ import (
 // storeHint is the kinds of stores there are.
 const storeHint = "--store file:///dir, s3://bucket/prefix or minio://host/bucket/prefix"
 
+// openStore is openStore, which it tells about with --debug.
+func (a *app) openStore(ctx context.Context, raw string) (storage.Store, error) {
+	s, err := openStore(ctx, raw)
+	if err != nil {
+		return nil, err
+	}
+	return a.tracedStore(s), nil
+}
+
 // openStore opens the store that a URL names. This is the only place that knows
 // every driver.
 func openStore(ctx context.Context, raw string) (storage.Store, error) {

@@ -52,7 +52,7 @@ func (a *app) onlineBy(ctx context.Context, c *trust.Collection, s trust.Setting
 
 // box opens the collection's part of an inbox.
 func (o *online) box(ctx context.Context, url string) (repo.Inbox, error) {
-	store, err := openStore(ctx, url)
+	store, err := o.app.openStore(ctx, url)
 	if err != nil {
 		return repo.Inbox{}, fmt.Errorf("open inbox: %w", err)
 	}

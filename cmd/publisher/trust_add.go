@@ -9,13 +9,13 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"publisher/internal/config"
 	"publisher/repo"
 	"publisher/repo/tuf"
 	"publisher/storage"
@@ -92,7 +92,7 @@ func runTrustAdd(ctx context.Context, a *app, name string, o trustAddOptions) er
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	settings, err := a.rememberedPlace(old)
+	settings, err := a.newSettings(name, old, config.Online, config.Inbox)
 	if err != nil {
 		return err
 	}
@@ -126,24 +126,6 @@ func (a *app) printTrusted(root trustedRoot, o trustAddOptions) error {
 		_, err := fmt.Fprintf(w, "%s root %d sha256 %s\n", root.Collection, root.Version, root.SHA256)
 		return err
 	})
-}
-
-// rememberedPlace is where the collection is from now on.
-func (a *app) rememberedPlace(s trust.Settings) (trust.Settings, error) {
-	if a.flags.store != "" {
-		s.Store = a.flags.store
-	}
-	if a.flags.url != "" {
-		s.URL = a.flags.url
-	}
-	if a.flags.tlsCACert != "" {
-		path, err := filepath.Abs(a.flags.tlsCACert)
-		if err != nil {
-			return s, fmt.Errorf("find CA certificates: %w", err)
-		}
-		s.TLSCACert = path
-	}
-	return s, a.checkOnline(a.overrideOnline(&s))
 }
 
 // trustAgain accepts a root that is trusted already and remembers the new
@@ -181,9 +163,9 @@ func samePlace(a, b trust.Settings) bool {
 // from is refused even if nothing has to be read now.
 func (a *app) rootToTrust(ctx context.Context, name string, s trust.Settings, o trustAddOptions) (*tuf.File[tuf.Root], error) {
 	var source storage.Getter
-	if o.root == "" || s.URL != "" || s.Store != "" {
+	if from, _ := readFrom(a.layers(name, s)); o.root == "" || from != "" {
 		var err error
-		if source, err = a.source(ctx, s); err != nil {
+		if source, err = a.source(ctx, name, s); err != nil {
 			return nil, err
 		}
 	}
