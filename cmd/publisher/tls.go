@@ -6,6 +6,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"strings"
 
@@ -87,21 +88,14 @@ func encryptedPEM(data []byte) bool {
 	}
 }
 
-// The alerts of a server that asks for a certificate and gets none, or none that
-// it accepts; section 6.2 of RFC 8446.
-var certificateAlerts = []tls.AlertError{42, 43, 44, 45, 46, 48, 116}
-
 // wantsCertificate reports whether a server has refused this client's
-// certificate, or that it has none.
+// certificate, or that it has none; section 6.2 of RFC 8446. There is no type
+// for the alerts of a server. Those of TLS 1.2 call it a failed handshake.
 func wantsCertificate(err error) bool {
-	var alert tls.AlertError
-	if !errors.As(err, &alert) {
+	var op *net.OpError
+	if !errors.As(err, &op) || op.Op != "remote error" || op.Err == nil {
 		return false
 	}
-	for _, a := range certificateAlerts {
-		if alert == a {
-			return true
-		}
-	}
-	return false
+	text := op.Err.Error()
+	return strings.Contains(text, "certificate") || strings.Contains(text, "handshake failure")
 }
