@@ -7,6 +7,7 @@ import (
 	"maps"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/oklog/ulid/v2"
@@ -303,9 +304,10 @@ func TestRejectInbox(t *testing.T) {
 	}
 }
 
-// TestRejectReplay: a submission that was published before, under another name
-// and after others, is refused; a receipt by its ID stands already.
-func TestRejectReplay(t *testing.T) {
+// TestReplay: a submission that was published before has its receipt by its ID,
+// under another name too. Where that is gone, or the manifest is another one, it
+// is answered with what was published, and nothing is published again.
+func TestReplay(t *testing.T) {
 	w, s := family(t)
 	f := forge.New(s)
 	f.Upload()
@@ -339,5 +341,29 @@ func TestRejectReplay(t *testing.T) {
 	if err := w.deliver(next.Submission()).Err(); err != nil {
 		t.Fatal(err)
 	}
-	w.wantRejected(again, "was published by somebody else")
+	before = contents(t, w.public)
+	if got := w.deliver(again); got.Refused != nil || got.Versions["targets"] != first.Versions["targets"] {
+		t.Errorf("after others: %+v", got)
+	}
+	if diff := cmp.Diff(before, contents(t, w.public)); diff != "" {
+		t.Errorf("the public store changed: %s", diff)
+	}
+	w.wantWaiting(0)
+}
+
+// TestTakenName: a first publication of a name that another collection has.
+func TestTakenName(t *testing.T) {
+	w, s := family(t)
+	root, err := tuf.Parse[tuf.Root](s.Root, repo.MaxRoot)
+	if err != nil {
+		t.Fatal(err)
+	}
+	another := root.Signed
+	another.Expires = another.Expires.Add(-time.Hour)
+	s.Root = forge.Signed(t, s.Ring, another, another.Roles[tuf.RoleRoot].KeyIDs...).Bytes()
+	sub := s.First(nil)
+	w.wantRejected(sub, "published already, under another root")
+	if got := w.receipt(sub.ID()).Refused; got.Kind != "published" || !strings.Contains(got.Hint, "publisher trust add "+scripts) {
+		t.Errorf("%+v", got)
+	}
 }

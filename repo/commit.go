@@ -52,8 +52,11 @@ type Committer struct {
 // loaded for writing that the caller already has, or nil.
 //
 // The error is a *Rejection if the submission cannot be published ever, a
-// *StaleError or *BurnedError if it must be made anew. After another error the
-// submission may have been published; to commit it again does no harm.
+// *StaleError or *BurnedError if it must be made anew, ErrPublished if its name
+// is another collection's. After another error the submission may have been
+// published; to commit it again does no harm, also after others have published
+// since: the receipt then has the versions of its own files, and the snapshot
+// and timestamp of now.
 func (c *Committer) Commit(ctx context.Context, base *View, sub *Submission) (*Receipt, error) {
 	var taken int64 // the last snapshot number known to be taken
 	for lost := range maxRaces {
@@ -87,7 +90,7 @@ func (c *Committer) commitOnto(ctx context.Context, base *View, sub *Submission,
 	}
 	p, err := verifySubmission(ctx, base, sub, c.Store, c.Now())
 	if err != nil {
-		return nil, err
+		return c.resume(ctx, base, sub, taken, err)
 	}
 	if err := c.stillCurrent(ctx, base); err != nil {
 		return nil, err

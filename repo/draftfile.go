@@ -245,42 +245,8 @@ func (v *View) hasRole(ctx context.Context, role string, data []byte) (bool, err
 	if err != nil {
 		return false, err
 	}
-	return v.descends(ctx, role, f.Signed.Version, payload)
-}
-
-// maxAncestors is how many versions back a draft is looked for.
-const maxAncestors = 200
-
-// descends follows the versions of a role back to the given one, each by the
-// hash that the one after it has of it: numbers that were never published do
-// not count.
-func (v *View) descends(ctx context.Context, role string, version int64, payload []byte) (bool, error) {
-	current, err := v.current(ctx, role)
-	if err != nil || current == nil || current.Signed.Version < version {
-		return false, err
-	}
-	at, parent := current.Signed.Version, current.Signed.Publisher.Parent
-	if at == version {
-		return bytes.Equal(current.Payload(), payload), nil
-	}
-	for n := at - 1; n >= version && n > at-maxAncestors; n-- {
-		data, _, err := v.read(ctx, SlotName(role, n), maxMetadata)
-		if errors.Is(err, fs.ErrNotExist) || err == nil && hexSum(data) != parent {
-			continue
-		}
-		if err != nil {
-			return false, err
-		}
-		if n == version {
-			return samePayload(role, data, payload), nil
-		}
-		f, err := tuf.Parse[tuf.Targets](data, maxMetadata)
-		if err != nil {
-			return false, unverified(SlotName(role, n), err)
-		}
-		parent = f.Signed.Publisher.Parent
-	}
-	return false, nil
+	there, err := v.ancestor(ctx, role, f.Signed.Version)
+	return there != nil && bytes.Equal(there.Payload(), payload), err
 }
 
 func samePayload(role string, data, payload []byte) bool {

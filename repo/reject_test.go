@@ -120,26 +120,6 @@ func TestRejectFirst(t *testing.T) {
 	}
 }
 
-// TestRejectReplay: a submission that was published is not published again after
-// another, nor in another collection.
-func TestRejectReplay(t *testing.T) {
-	f := newForge(t, family(t))
-	replay := f.Submission()
-	if _, _, err := f.commit(); err != nil {
-		t.Fatal(err)
-	}
-	f.mustPublish(remove("new"))
-	before := objects(t, f.store)
-	_, err := f.committer().Commit(t.Context(), nil, replay)
-	var stale *repo.StaleError
-	if !errors.As(err, &stale) {
-		t.Errorf("an old submission: %v", err)
-	}
-	if diff := cmp.Diff(before, objects(t, f.store)); diff != "" {
-		t.Error(diff)
-	}
-}
-
 // TestRejectReturned: a role that comes back under a name that was in use before
 // goes on with its numbers, or clients would refuse the snapshot.
 func TestRejectReturned(t *testing.T) {

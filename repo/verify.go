@@ -120,6 +120,9 @@ func parseForm[T tuf.Content](data []byte, collection string, max int64) (*tuf.F
 
 // checkParents finds out whether somebody else's publish came first.
 func (p *proposal) checkParents(ctx context.Context) error {
+	if p.root != nil && p.base.Published() && p.root.Signed.Version == 1 && p.root.Head().Publisher.Parent == "" {
+		return ErrPublished
+	}
 	if p.root != nil && p.root.Head().Publisher.Parent != p.base.rootParent() {
 		return &StaleError{Role: tuf.RoleRoot}
 	}
