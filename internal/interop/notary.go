@@ -138,3 +138,41 @@ func oldMultipart(src, dst string) (overlay string, err error) {
 	overlay = filepath.Join(dst, "overlay.json")
 	return overlay, os.WriteFile(overlay, text, 0o644)
 }
+
+// A NotaryUser is somebody at Notary's command line, with a trust directory of their own.
+type NotaryUser struct {
+	Dir string // the trust directory
+
+	tb   testing.TB
+	args []string
+	prog string
+}
+
+// NotaryPassphrases is what opens and closes the keys of every NotaryUser, by the variable that Notary reads it from.
+var NotaryPassphrases = map[string]string{
+	"NOTARY_ROOT_PASSPHRASE":       NotaryPassphrase,
+	"NOTARY_TARGETS_PASSPHRASE":    "targets-secret",
+	"NOTARY_SNAPSHOT_PASSPHRASE":   "snapshot-secret",
+	"NOTARY_DELEGATION_PASSPHRASE": "delegation-secret",
+}
+
+// User returns somebody who works with the server at url and keeps what they have in dir.
+func (n *Notary) User(tb testing.TB, url, dir string) *NotaryUser {
+	return &NotaryUser{Dir: dir, tb: tb, prog: n.Program(), args: []string{"-s", url, "-d", dir}}
+}
+
+// Run types a command, answers yes to what it asks, and returns what it prints.
+func (u *NotaryUser) Run(args ...string) string {
+	u.tb.Helper()
+	cmd := exec.CommandContext(u.tb.Context(), u.prog, append(u.args[:len(u.args):len(u.args)], args...)...)
+	cmd.Stdin = strings.NewReader("yes\n")
+	cmd.Env = os.Environ()
+	for name, value := range NotaryPassphrases {
+		cmd.Env = append(cmd.Env, name+"="+value)
+	}
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		u.tb.Fatalf("notary %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
