@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"iter"
+	"path"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -127,19 +128,26 @@ func (b Inbox) part(ctx context.Context, role, sum string) ([]byte, error) {
 	return data, nil
 }
 
+// ErrReceipt reports an object that is no receipt, where one is to be: whoever
+// may write the inbox has left it there, or it is damaged.
+var ErrReceipt = errors.New("the receipt cannot be read")
+
 // Receipt returns the answer to a submission, by the submission's ID. It wraps
-// fs.ErrNotExist as long as there is none.
+// fs.ErrNotExist as long as there is none, and ErrReceipt if it is none.
 func (b Inbox) Receipt(ctx context.Context, id string) (*Receipt, error) {
 	data, _, err := storage.Read(ctx, b.Store, ReceiptKey(b.Collection, id), maxReceipt)
+	if errors.Is(err, storage.ErrTooLarge) {
+		return nil, fmt.Errorf("%w: %w", ErrReceipt, err)
+	}
 	if err != nil {
 		return nil, err
 	}
-	if err := strict.Check(data, maxReceipt, strict.Any); err != nil {
-		return nil, fmt.Errorf("read receipt: %w", err)
-	}
 	r := &Receipt{}
-	if err := json.Unmarshal(data, r); err != nil {
-		return nil, fmt.Errorf("read receipt: %w", err)
+	if err = strict.Check(data, maxReceipt, strict.Any); err == nil {
+		err = json.Unmarshal(data, r)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrReceipt, err)
 	}
 	return r, nil
 }
@@ -195,13 +203,24 @@ func (b Inbox) Quarantine(ctx context.Context, name string) error {
 // Waiting yields the names of the submissions in the inbox, oldest first.
 // Answered ones are among them where nobody may delete.
 func (b Inbox) Waiting(ctx context.Context) iter.Seq2[string, error] {
+	return b.names(ctx, SubmissionsDir(b.Collection))
+}
+
+// Quarantined yields the names of the submissions that were put aside, oldest
+// first.
+func (b Inbox) Quarantined(ctx context.Context) iter.Seq2[string, error] {
+	return b.names(ctx, path.Dir(QuarantineKey(b.Collection, "x"))+"/")
+}
+
+// names yields the names of the manifests that lie in a directory.
+func (b Inbox) names(ctx context.Context, dir string) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
-		for e, err := range b.Store.List(ctx, SubmissionsDir(b.Collection)) {
-			p, ok := ParsePrivate(e.Key)
-			if err == nil && (!ok || !isULID(p.Name)) {
+		for e, err := range b.Store.List(ctx, dir) {
+			name, ok := strings.CutSuffix(strings.TrimPrefix(e.Key, dir), ".json")
+			if err == nil && (!ok || !isULID(name)) {
 				continue
 			}
-			if !yield(p.Name, err) || err != nil {
+			if !yield(name, err) || err != nil {
 				return
 			}
 		}

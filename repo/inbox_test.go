@@ -86,13 +86,13 @@ func TestAnswered(t *testing.T) {
 
 // TestReceiptMalformed: whoever may write the inbox can put anything there.
 func TestReceiptMalformed(t *testing.T) {
-	for _, text := range []string{"", "[]", "{}{}", `{"x":` + strings.Repeat("[", 40) + strings.Repeat("]", 40) + `}`, `{"refused":"yes"}`} {
+	for _, text := range []string{"", "[]", "{}{}", `{"x":` + strings.Repeat("[", 40) + strings.Repeat("]", 40) + `}`, `{"refused":"yes"}`, strings.Repeat(" ", 64<<10+1)} {
 		box := repo.Inbox{Store: storage.NewMemory(), Collection: collection}
 		if _, err := box.Store.Put(t.Context(), repo.ReceiptKey(collection, sum("x")), strings.NewReader(text), storage.Absent); err != nil {
 			t.Fatal(err)
 		}
-		if r, err := box.Receipt(t.Context(), sum("x")); err == nil {
-			t.Errorf("%.80s is read as %+v", text, r)
+		if r, err := box.Receipt(t.Context(), sum("x")); !errors.Is(err, repo.ErrReceipt) {
+			t.Errorf("%.80s is read as %+v, %v", text, r, err)
 		}
 	}
 }

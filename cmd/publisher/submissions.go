@@ -28,12 +28,14 @@ func newSubmissions(a *app) *cobra.Command {
 		Long: `Show the submissions in the inbox of a collection that wait for its online
 signer, and the receipts of those that it answered last. The state of one is
 
-  waiting    the signer has not come to it yet
-  committed  it is published, in these versions
-  stale      another publish was faster: publish again
-  burned     its number was taken by an unfinished publish: publish again
-  rejected   it cannot be published, for the reason told
-  published  a first publication of what is there already
+  waiting      the signer has not come to it yet
+  committed    it is published, in these versions
+  stale        another publish was faster: publish again
+  burned       its number was taken by an unfinished publish: publish again
+  rejected     it cannot be published, for the reason told
+  published    a first publication of what is there already
+  quarantined  the signer failed on it, and has put it aside
+  unreadable   what lies in the place of its receipt is not one
 
 The time is that at which it was left, or, of one that is no longer in the inbox,
 at which it was answered.`,
@@ -59,7 +61,12 @@ type submitted struct {
 	Mine      bool             `json:"mine"` // it was left by the last publish from here
 }
 
-const stateWaiting = "waiting"
+// The states of what has no receipt that says one.
+const (
+	stateWaiting     = "waiting"
+	stateQuarantined = "quarantined"
+	stateUnreadable  = "unreadable"
+)
 
 func (a *app) submissions(ctx context.Context, name string, last int) error {
 	if last < 0 {
@@ -94,11 +101,14 @@ func (a *app) submissions(ctx context.Context, name string, last int) error {
 	return a.result(all, func(w io.Writer) error { return printSubmissions(w, all) })
 }
 
-// listSubmissions lists the last receipts, the oldest first, and then what
-// waits, in the order in which it will be answered.
+// listSubmissions lists the last receipts, the oldest first, what was put aside,
+// and then what waits, in the order in which it will be answered.
 func listSubmissions(ctx context.Context, box repo.Inbox, pending trust.Pending, last int) ([]submitted, error) {
 	all, err := lastReceipts(ctx, box, last)
 	if err != nil {
+		return nil, err
+	}
+	if all, err = markQuarantined(ctx, box, all); err != nil {
 		return nil, err
 	}
 	for name, err := range box.Waiting(ctx) {
@@ -124,30 +134,70 @@ func listSubmissions(ctx context.Context, box repo.Inbox, pending trust.Pending,
 	return all, nil
 }
 
+// markQuarantined marks the submissions that were put aside, each of which has a
+// refusal for its receipt, and adds those whose receipts are not in the list.
+func markQuarantined(ctx context.Context, box repo.Inbox, all []submitted) ([]submitted, error) {
+	for name, err := range box.Quarantined(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		s := namedSubmission(name, stateQuarantined)
+		if s.ID, err = submissionID(ctx, box.Store, repo.QuarantineKey(box.Collection, name)); errors.Is(err, fs.ErrNotExist) {
+			continue // taken away meanwhile
+		}
+		if err != nil {
+			return nil, err
+		}
+		i := slices.IndexFunc(all, func(other submitted) bool { return other.ID == s.ID })
+		if i < 0 {
+			all = append(all, s)
+			continue
+		}
+		all[i].Name, all[i].State = name, s.State
+	}
+	return all, nil
+}
+
+// namedSubmission is one of which its name, a ULID, tells when it was left.
+func namedSubmission(name, state string) submitted {
+	s := submitted{Name: name, State: state}
+	if id, err := ulid.ParseStrict(name); err == nil {
+		s.Submitted = ulid.Time(id.Time()).UTC().Truncate(time.Second)
+	}
+	return s
+}
+
+// submissionID is the hash of a manifest, empty for one that is too large.
+func submissionID(ctx context.Context, store storage.Store, key string) (string, error) {
+	data, _, err := storage.Read(ctx, store, key, maxSubmission)
+	if errors.Is(err, storage.ErrTooLarge) {
+		return "", nil // it will be rejected
+	}
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:]), nil
+}
+
 // maxSubmission is more than any submission's manifest has, in bytes.
 const maxSubmission = 64 << 10
 
 // waitingSubmission is one in the inbox. Where nobody may delete, answered ones
 // stay there: their receipts tell.
-func waitingSubmission(ctx context.Context, box repo.Inbox, name string) (submitted, error) {
-	s := submitted{Name: name, State: stateWaiting}
-	if id, err := ulid.ParseStrict(name); err == nil {
-		s.Submitted = ulid.Time(id.Time()).UTC()
-	}
-	data, _, err := storage.Read(ctx, box.Store, repo.SubmissionKey(box.Collection, name), maxSubmission)
-	if errors.Is(err, storage.ErrTooLarge) {
-		return s, nil // it will be rejected
-	}
-	if err != nil {
+func waitingSubmission(ctx context.Context, box repo.Inbox, name string) (s submitted, err error) {
+	s = namedSubmission(name, stateWaiting)
+	s.ID, err = submissionID(ctx, box.Store, repo.SubmissionKey(box.Collection, name))
+	if s.ID == "" || err != nil {
 		return s, err
 	}
-	sum := sha256.Sum256(data)
-	s.ID = hex.EncodeToString(sum[:])
 	_, err = box.Receipt(ctx, s.ID)
-	if err == nil {
+	switch {
+	case err == nil:
 		s.State = ""
-	}
-	if errors.Is(err, fs.ErrNotExist) {
+	case errors.Is(err, repo.ErrReceipt):
+		s.Error, err = err.Error(), nil // the signer will not get past it either
+	case errors.Is(err, fs.ErrNotExist):
 		err = nil
 	}
 	return s, err
@@ -169,10 +219,16 @@ func lastReceipts(ctx context.Context, box repo.Inbox, last int) ([]submitted, e
 			continue
 		}
 		r, err := box.Receipt(ctx, p.Name)
-		if err != nil {
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			continue // expired meanwhile
+		case errors.Is(err, repo.ErrReceipt):
+			all = append(all, submitted{Submitted: e.Modified.UTC().Truncate(time.Second), ID: p.Name, State: stateUnreadable, Error: err.Error()})
+		case err != nil:
 			return nil, err
+		default:
+			all = append(all, answered(r, p.Name, e.Modified))
 		}
-		all = append(all, answered(r, p.Name, e.Modified))
 	}
 	return all, nil
 }
