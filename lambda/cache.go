@@ -73,6 +73,15 @@ func (c *caches) keep(one *cache) {
 	c.trim()
 }
 
+// forget drops what is kept of a collection.
+func (c *caches) forget(collection string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if e, ok := c.by[collection]; ok {
+		c.drop(e)
+	}
+}
+
 func (c *caches) drop(e *list.Element) {
 	one := c.order.Remove(e).(*cache)
 	delete(c.by, one.collection)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"time"
 
 	"publisher/repo"
 	"publisher/repo/tuf"
@@ -29,12 +30,18 @@ func (s *Signer) commit(ctx context.Context, collection, name string) (*repo.Rec
 	started := s.Now()
 	receipt, again, err := s.tryCommit(ctx, collection, name)
 	var p *panicError
-	if errors.As(err, &p) {
-		s.fail("submission quarantined", err, "collection", collection, "submission", name)
-		receipt, err = s.quarantine(ctx, collection, name)
+	if errors.As(err, &p) || errors.Is(err, errGivenUp) {
+		s.fail("submission failed", err, "collection", collection, "submission", name)
+		receipt, err = s.putAside(ctx, collection, name)
 	}
+	s.apart(collection, func() { s.report(collection, name, receipt, again, err, s.Now().Sub(started)) })
+	return receipt, err
+}
+
+// report says what became of a submission.
+func (s *Signer) report(collection, name string, receipt *repo.Receipt, again bool, err error, took time.Duration) {
 	log := s.Log.With("collection", collection, "submission", name)
-	switch took := s.Now().Sub(started); {
+	switch {
 	case errors.Is(err, errNoSubmission):
 	case err != nil:
 		log.Warn("submission not answered", "error", err.Error())
@@ -48,15 +55,32 @@ func (s *Signer) commit(ctx context.Context, collection, name string) (*repo.Rec
 		log.Info("submission committed", "id", receipt.Submission, "versions", receipt.Versions)
 		s.metrics.commit(collection, took)
 	}
-	return receipt, err
+}
+
+// apart does what comes after something that is done: whatever happens to it is
+// logged, and changes nothing.
+func (s *Signer) apart(collection string, do func()) {
+	var err error
+	defer func() {
+		if err != nil {
+			s.fail("not counted", err, "collection", collection)
+		}
+	}()
+	defer caught(&err)
+	do()
 }
 
 // tryCommit is commit without what is said about it. Again says that there was a
 // receipt.
 func (s *Signer) tryCommit(ctx context.Context, collection, name string) (receipt *repo.Receipt, again bool, err error) {
 	defer caught(&err)
+	space, err := enter(ctx, s.room)
+	if err != nil {
+		return nil, false, err
+	}
+	defer space.leave()
 	box := repo.Inbox{Store: s.private, Collection: collection}
-	sub, err := repo.Inbox{Store: limit(s.private), Collection: collection}.Submission(ctx, name)
+	sub, err := repo.Inbox{Store: limit(s.private, space), Collection: collection}.Submission(ctx, name)
 	if sub == nil && errors.Is(err, fs.ErrNotExist) {
 		return nil, false, errNoSubmission
 	}
@@ -64,6 +88,7 @@ func (s *Signer) tryCommit(ctx context.Context, collection, name string) (receip
 		there, readErr := box.Receipt(ctx, sub.ID())
 		if readErr == nil {
 			s.clear(ctx, box, name)
+			s.forgetAttempts(ctx, collection, name)
 			return there, true, nil
 		}
 		if !errors.Is(readErr, fs.ErrNotExist) {
@@ -71,7 +96,7 @@ func (s *Signer) tryCommit(ctx context.Context, collection, name string) (receip
 		}
 	}
 	if err == nil {
-		receipt, err = s.commitTo(ctx, collection, sub)
+		receipt, err = s.attemptTo(ctx, collection, name, sub)
 	}
 	receipt, err = s.answer(ctx, box, name, sub, receipt, err)
 	return receipt, false, err
@@ -91,10 +116,9 @@ func (s *Signer) answer(ctx context.Context, box repo.Inbox, name string, sub *r
 		receipt.Refused.Hint = hint(receipt)
 	}
 	if unread {
-		// Too large to be read, so it has no hash to name a receipt by. It stays
-		// where it is, and costs one request each time.
+		// Too large to be read, so it has no hash to name a receipt by.
 		receipt.Submission = ""
-		return receipt, nil
+		return receipt, box.Quarantine(ctx, name)
 	}
 	if receipt, err = box.Answer(ctx, receipt); err != nil {
 		return nil, err
@@ -111,6 +135,17 @@ func (s *Signer) clear(ctx context.Context, box repo.Inbox, name string) {
 	}
 }
 
+// attemptTo is commitTo, counted.
+func (s *Signer) attemptTo(ctx context.Context, collection, name string, sub *repo.Submission) (receipt *repo.Receipt, err error) {
+	back, err := s.attempt(ctx, collection, name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { back(err) }()
+	defer caught(&err)
+	return s.commitTo(ctx, collection, sub)
+}
+
 // commitTo has the submission checked and published.
 func (s *Signer) commitTo(ctx context.Context, collection string, sub *repo.Submission) (*repo.Receipt, error) {
 	c, err := s.cacheFor(ctx, collection, sub)
@@ -125,8 +160,10 @@ func (s *Signer) commitTo(ctx context.Context, collection string, sub *repo.Subm
 	if err != nil {
 		return nil, err
 	}
-	s.caches.keep(c)
-	s.observe(ctx, collection, c)
+	s.apart(collection, func() {
+		s.caches.keep(c)
+		s.observe(ctx, collection, c)
+	})
 	return receipt, nil
 }
 
@@ -254,8 +291,53 @@ func (s *Signer) newest(ctx context.Context, collection string) (*repo.View, err
 // maxManifest is what repo reads of a manifest.
 const maxManifest = 64 << 10
 
-// quarantine answers a submission that the signer failed on, and moves it away:
-// it would fail on it again.
+// putAside answers a submission that the signer failed on. It may have failed
+// after the submission was published: then that is the answer.
+func (s *Signer) putAside(ctx context.Context, collection, name string) (*repo.Receipt, error) {
+	s.caches.forget(collection)
+	receipt, err := s.published(ctx, collection, name)
+	var p *panicError
+	switch {
+	case errors.As(err, &p):
+		// It cannot even be looked at, now or later.
+	case err != nil:
+		return nil, err
+	case receipt != nil:
+		box := repo.Inbox{Store: s.private, Collection: collection}
+		if receipt, err = box.Answer(ctx, receipt); err == nil {
+			s.clear(ctx, box, name)
+			s.forgetAttempts(ctx, collection, name)
+		}
+		return receipt, err
+	}
+	return s.quarantine(ctx, collection, name)
+}
+
+// published is the receipt of a submission that is what is published, or nil.
+func (s *Signer) published(ctx context.Context, collection, name string) (receipt *repo.Receipt, err error) {
+	defer caught(&err)
+	space, err := enter(ctx, s.room)
+	if err != nil {
+		return nil, err
+	}
+	defer space.leave()
+	sub, err := repo.Inbox{Store: limit(s.private, space), Collection: collection}.Submission(ctx, name)
+	var rejection *repo.Rejection
+	if errors.As(err, &rejection) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	c, err := s.known(ctx, collection)
+	if c == nil || err != nil {
+		return nil, err
+	}
+	return s.committer(collection, c, s.public).Published(ctx, sub)
+}
+
+// quarantine refuses a submission and moves it away: the signer would fail on it
+// again.
 func (s *Signer) quarantine(ctx context.Context, collection, name string) (receipt *repo.Receipt, err error) {
 	defer caught(&err)
 	box := repo.Inbox{Store: s.private, Collection: collection}
@@ -270,8 +352,13 @@ func (s *Signer) quarantine(ctx context.Context, collection, name string) (recei
 	if receipt, err = box.Answer(ctx, receipt); err != nil {
 		return nil, err
 	}
+	s.Log.Error("submission quarantined", "collection", collection, "submission", name)
 	s.metrics.quarantine(collection)
-	return receipt, box.Quarantine(ctx, name)
+	if err := box.Quarantine(ctx, name); err != nil {
+		return nil, err
+	}
+	s.forgetAttempts(ctx, collection, name)
+	return receipt, nil
 }
 
 // kindRejected is the kind of a refusal that is not about somebody else having

@@ -221,7 +221,7 @@ func TestUnpublished(t *testing.T) {
 }
 
 // TestMalformed is manifests that are no submissions. Each gets a receipt, save
-// one too large to be read at all.
+// one too large to be read at all, which is put aside.
 func TestMalformed(t *testing.T) {
 	for _, tt := range []struct{ name, manifest, says string }{
 		{"not JSON", "hello", "manifest"},
@@ -245,12 +245,15 @@ func TestMalformed(t *testing.T) {
 			if diff := cmp.Diff(before, contents(t, w.public)); diff != "" {
 				t.Errorf("the public store changed:\n%s", diff)
 			}
+			w.wantWaiting(0)
 			if len(tt.manifest) > 1<<20 {
+				if contents(t, w.private)[repo.QuarantineKey(scripts, ulidA)] == "" {
+					t.Error("it is not put aside")
+				}
 				return
 			}
 			sum := sha256.Sum256([]byte(tt.manifest))
 			w.receipt(hex.EncodeToString(sum[:]))
-			w.wantWaiting(0)
 		})
 	}
 }

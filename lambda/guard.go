@@ -84,20 +84,19 @@ func (g *guarded) Batch() (storage.Store, func(context.Context) error, func()) {
 	return guard(s, g.now), flush, discard
 }
 
-// maxSubmission is how many bytes the parts of one submission may have together:
-// what is parsed of them takes several times that in memory, and a function that
-// runs out of it cannot even say why.
+// maxSubmission is how many bytes the parts of one submission may have together.
 const maxSubmission = 32 << 20
 
 // limited is the inbox for one submission.
 type limited struct {
 	storage.Store
-	left int64 // bytes
+	space *space
+	left  int64 // bytes
 }
 
-// limit returns s with a bound on what is read from it. It lacks all optional
-// interfaces.
-func limit(s storage.Store) storage.Store { return &limited{s, maxSubmission} }
+// limit returns s with a bound on what is read from it, and room for that. It
+// lacks all optional interfaces.
+func limit(s storage.Store, in *space) storage.Store { return &limited{s, in, maxSubmission} }
 
 func (l *limited) Get(ctx context.Context, key string) (storage.Object, error) {
 	obj, err := l.Store.Get(ctx, key)
@@ -109,5 +108,9 @@ func (l *limited) Get(ctx context.Context, key string) (storage.Object, error) {
 		return storage.Object{}, fmt.Errorf("get %s: %w: the submission has more than %d bytes", key, storage.ErrTooLarge, maxSubmission)
 	}
 	l.left -= obj.Size
+	if err := l.space.hold(ctx, maxSubmission-l.left); err != nil {
+		obj.Body.Close()
+		return storage.Object{}, err
+	}
 	return obj, nil
 }

@@ -54,14 +54,17 @@ func (s *Signer) refreshDue(ctx context.Context, collection string, store storag
 	if err != nil {
 		return err
 	}
-	s.caches.keep(known)
 	if receipt == nil {
+		s.caches.keep(known)
 		return nil
 	}
 	t.add(func(c *Counts) { c.Refreshed++ })
 	s.Log.Info("refreshed", "collection", collection, "versions", receipt.Versions)
-	s.metrics.refresh(collection, s.Now().Sub(started))
-	s.observe(ctx, collection, known)
+	s.apart(collection, func() {
+		s.caches.keep(known)
+		s.metrics.refresh(collection, s.Now().Sub(started))
+		s.observe(ctx, collection, known)
+	})
 	return nil
 }
 

@@ -20,6 +20,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/sigstore/sigstore/pkg/signature"
+	"golang.org/x/sync/semaphore"
 
 	"publisher/storage"
 )
@@ -67,6 +68,7 @@ type Signer struct {
 	busy    busy
 	public  storage.Store // Public, guarded
 	private storage.Store // Private, guarded
+	room    *semaphore.Weighted
 	caches  *caches
 	opened  *opened
 	metrics metrics
@@ -143,6 +145,7 @@ func (s *Signer) start() {
 		s.CacheBytes = DefaultCacheBytes
 	}
 	s.public, s.private = guard(s.Public, s.Now), guard(s.Private, s.Now)
+	s.room = newRoom()
 	s.caches, s.opened = newCaches(s.CacheBytes), newOpened()
 	s.metrics = metrics{to: s.Metrics, watch: s.Watch, now: s.Now}
 }

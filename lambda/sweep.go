@@ -64,6 +64,9 @@ func (s *Signer) sweepMany(ctx context.Context, t *tally, names []string) {
 	s.inTurn(ctx, t, turn{what: "sweep", names: names, most: maxInboxes, atOnce: sweepers}, func(name string) {
 		s.sweepCollection(ctx, t, name)
 	})
+	if err := s.tidyAttempts(ctx); err != nil {
+		t.failed("list attempts", err)
+	}
 }
 
 func (s *Signer) finish(t *tally) (any, error) {

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io/fs"
 	"iter"
-	"path"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -188,9 +187,12 @@ func (b Inbox) Clear(ctx context.Context, name string) error {
 }
 
 // Quarantine moves the manifest of a submission out of the way of sweeps, for
-// people to look at.
+// people to look at. One that is too large to be read leaves its name alone.
 func (b Inbox) Quarantine(ctx context.Context, name string) error {
 	data, _, err := storage.Read(ctx, b.Store, SubmissionKey(b.Collection, name), maxManifest)
+	if errors.Is(err, storage.ErrTooLarge) {
+		data, err = fmt.Appendf(nil, "it had more than %d bytes\n", maxManifest), nil
+	}
 	if err == nil {
 		err = b.write(ctx, QuarantineKey(b.Collection, name), data)
 	}
@@ -209,7 +211,7 @@ func (b Inbox) Waiting(ctx context.Context) iter.Seq2[string, error] {
 // Quarantined yields the names of the submissions that were put aside, oldest
 // first.
 func (b Inbox) Quarantined(ctx context.Context) iter.Seq2[string, error] {
-	return b.names(ctx, path.Dir(QuarantineKey(b.Collection, "x"))+"/")
+	return b.names(ctx, QuarantineDir(b.Collection))
 }
 
 // names yields the names of the manifests that lie in a directory.

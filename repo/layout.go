@@ -113,8 +113,11 @@ func SubmissionsDir(collection string) string { return collection + "/submission
 // QuarantineKey is where the manifest of a submission goes that could not be
 // answered in any orderly way.
 func QuarantineKey(collection, name string) string {
-	return SubmissionsDir(collection) + "quarantine/" + name + ".json"
+	return QuarantineDir(collection) + name + ".json"
 }
+
+// QuarantineDir is what they lie below.
+func QuarantineDir(collection string) string { return SubmissionsDir(collection) + "quarantine/" }
 
 // ReceiptKey is the answer to a submission, by the hash of its manifest.
 func ReceiptKey(collection, sha256 string) string {
@@ -147,6 +150,22 @@ func ParseKnown(key string) (collection string, ok bool) {
 	collection, ok = strings.CutPrefix(key, KnownDir)
 	collection, last := strings.CutSuffix(collection, "/_.json")
 	return collection, ok && last && CheckCollection(collection) == nil
+}
+
+// AttemptsKey is how often the signer has begun to work on a submission.
+func AttemptsKey(collection, name string) string {
+	return AttemptsDir + collection + "/_/" + name + ".json"
+}
+
+// AttemptsDir is what those notes are listed by.
+const AttemptsDir = SignerDir + "attempts/"
+
+// ParseAttempts is the submission that an AttemptsKey is of.
+func ParseAttempts(key string) (collection, name string, ok bool) {
+	rest, below := strings.CutPrefix(key, AttemptsDir)
+	collection, name, split := strings.Cut(rest, "/_/")
+	name, json := strings.CutSuffix(name, ".json")
+	return collection, name, below && split && json && CheckCollection(collection) == nil && isULID(name)
 }
 
 // ProgressKey is where the signer notes how far it has come with something that

@@ -79,7 +79,7 @@ func Publisher(at Places, collection string) Policy {
 	statements := []Statement{
 		list(at),
 		allow([]string{"s3:GetObject"}, at.Public.objects(collection+"/*"),
-			created[1], created[2], at.Inbox.objects(repo.ReceiptsDir(collection)+"*")),
+			created[1], created[2], at.Inbox.objects(repo.QuarantineKey(collection, ulid)), at.Inbox.objects(repo.ReceiptsDir(collection)+"*")),
 		allow([]string{"s3:PutObject"}, created...),
 		allow([]string{"s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"}, created[0]),
 	}

@@ -1,0 +1,71 @@
+package lambda
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+)
+
+// TestRoom: whatever sizes come, all of them get in, and never more at once than
+// there is room for.
+func TestRoom(t *testing.T) {
+	room := newRoom()
+	var inside, most atomic.Int64
+	var group sync.WaitGroup
+	for n := range 100 {
+		group.Go(func() {
+			s, err := enter(t.Context(), room)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			size := int64(1) << (n % 26) // up to all that one may have
+			for _, part := range []int64{size / 2, size} {
+				if err := s.hold(t.Context(), part); err != nil {
+					t.Error(err)
+				}
+			}
+			now := inside.Add(size)
+			for old := most.Load(); now > old && !most.CompareAndSwap(old, now); old = most.Load() {
+			}
+			inside.Add(-size)
+			s.leave()
+		})
+	}
+	group.Wait()
+	if most.Load() > maxRoom {
+		t.Errorf("%d bytes at once, there is room for %d", most.Load(), maxRoom)
+	}
+	if !room.TryAcquire(maxRoom) {
+		t.Error("somebody has not left")
+	}
+}
+
+// TestRoomWaits: who waits for room stops when its time is up, and then holds
+// nothing.
+func TestRoomWaits(t *testing.T) {
+	room := newRoom()
+	large, err := enter(t.Context(), room)
+	if err == nil {
+		err = large.hold(t.Context(), usualSubmission+1)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	other, err := enter(ctx, room)
+	if err != nil {
+		t.Fatalf("no room for a usual one beside a large one: %v", err)
+	}
+	cancel()
+	if err := other.hold(ctx, maxSubmission); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+	other.leave()
+	large.leave()
+	if !room.TryAcquire(maxRoom) {
+		t.Error("somebody has not left")
+	}
+}
