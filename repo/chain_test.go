@@ -29,7 +29,7 @@ func TestNamedKeys(t *testing.T) {
 	w.mustPublish(add("a", "1"))
 	first := w.view().Root()
 	for range 3 {
-		if _, err := w.publisher().HandOver(t.Context(), online(t, w.ring), repo.DefaultGrace); err != nil {
+		if _, err := w.publisher().Rotate(t.Context(), to(online(t, w.ring), repo.DefaultGrace)); err != nil {
 			t.Fatal(err)
 		}
 	}

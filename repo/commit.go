@@ -85,8 +85,14 @@ func (c *Committer) loader() *Loader {
 
 // commitOnto commits a submission on top of base, or fails with errRace.
 func (c *Committer) commitOnto(ctx context.Context, base *View, sub *Submission, taken *int64) (*Receipt, error) {
-	if done, err := base.has(ctx, sub); done || err != nil {
-		return c.receipt(sub, base.Snapshot, base.Timestamp), err
+	behind, err := base.behind(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if !behind {
+		if done, err := base.has(ctx, sub); done || err != nil {
+			return c.receipt(sub, base.Snapshot, base.Timestamp), err
+		}
 	}
 	p, err := verifySubmission(ctx, base, sub, c.Store, c.Now())
 	if err != nil {
@@ -116,7 +122,7 @@ func (c *Committer) commitOnto(ctx context.Context, base *View, sub *Submission,
 	// The collection is at its new version, whatever happens to us now. What is
 	// published verifies under the root before too, so that the new one may come
 	// now or in another run.
-	if p.root != nil && base.Published() {
+	if p.root != nil && base.Published() && !p.rootFirst() {
 		if err := c.writeRoot(ctx, p); err != nil {
 			return nil, err
 		}
@@ -198,7 +204,7 @@ func (c *Committer) sign(ctx context.Context, p *proposal, after int64) (ready, 
 
 // changesSnapshot: for a changed role, a changed root, because it is due, or to be renewed.
 func (p *proposal) changesSnapshot() bool {
-	return p.renew || p.base.Snapshot == nil || p.root != nil || len(p.targets) > 0 ||
+	return p.renew || p.base.Snapshot == nil || p.base.lagging[tuf.RoleSnapshot] || p.root != nil || len(p.targets) > 0 ||
 		!p.now.Before(halfLife(&p.newest().Signed, tuf.RoleSnapshot, p.base.Snapshot.Head().Expires))
 }
 
@@ -218,7 +224,7 @@ func (p *proposal) newSnapshot(after int64) (*tuf.File[tuf.Snapshot], error) {
 		after = max(after, before.Signed.Version)
 	}
 	s.Publisher.Collection = p.base.loader.Collection
-	s.Publisher.GraceUntil = p.graceUntil(tuf.RoleSnapshot)
+	s.Publisher.GraceUntil = p.graceUntil()
 	for role, f := range p.targets {
 		s.Meta[role+".json"] = f.Meta()
 	}
@@ -238,7 +244,10 @@ func (p *proposal) newTimestamp(snapshot *tuf.File[tuf.Snapshot]) (*tuf.File[tuf
 	}
 	t.Version++
 	t.Publisher.Collection = p.base.loader.Collection
-	t.Publisher.GraceUntil = p.graceUntil(tuf.RoleTimestamp)
+	t.Publisher.GraceUntil = p.inGrace(tuf.RoleTimestamp)
+	if p.root != nil {
+		t.Publisher.GraceUntil = later(snapshot.Head().Publisher.GraceUntil, t.Publisher.GraceUntil)
+	}
 	t.Expires = p.now.Add(lifetime(root, tuf.RoleTimestamp)).UTC().Truncate(time.Second)
 	t.Publisher.RefreshAfter = earliest(
 		halfLife(root, tuf.RoleTimestamp, t.Expires),
@@ -256,9 +265,10 @@ func earliest(a, b time.Time) time.Time {
 
 // writeSlots writes the submitted files, leaves before their delegators:
 // whatever a file refers to is there before it. Only a first root comes before
-// them, and so before anything that clients look for.
+// them, and so before anything that clients look for, and one whose keys must
+// sign alone.
 func (c *Committer) writeSlots(ctx context.Context, p *proposal) error {
-	if !p.base.Published() {
+	if !p.base.Published() || p.rootFirst() {
 		if err := c.writeRoot(ctx, p); err != nil {
 			return err
 		}

@@ -49,6 +49,9 @@ func (c *Committer) cosignedTimestamp(p *proposal, snapshot *tuf.File[tuf.Snapsh
 	if err != nil {
 		return nil, unverified("the cosigned timestamp", err)
 	}
+	if ts.Signed.Publisher.Parent != p.base.Timestamp.SHA256() {
+		return nil, &StaleError{Role: tuf.RoleTimestamp}
+	}
 	want, err := p.newTimestamp(snapshot)
 	if err != nil {
 		return nil, err
@@ -111,6 +114,10 @@ func (c *Committer) CosignFor(ctx context.Context, root, draft []byte) (snapshot
 		return nil, nil, err
 	}
 	s, err := p.checkDraft(draft)
+	var stale *StaleError
+	if errors.As(err, &stale) {
+		return nil, nil, err
+	}
 	if err != nil {
 		return nil, nil, &Rejection{Role: tuf.RoleSnapshot, Reason: err}
 	}
@@ -130,12 +137,24 @@ func (c *Committer) CosignFor(ctx context.Context, root, draft []byte) (snapshot
 	return s.Bytes(), t.Bytes(), nil
 }
 
+// sameClock takes over until when the other party wants the grace to last, if
+// that is what the root allows.
+func (p *proposal) sameClock(want, got *tuf.Snapshot) {
+	until := got.Publisher.GraceUntil
+	if !until.Before(p.inGrace(tuf.RoleSnapshot)) && !until.After(p.now.Add(graceOf(&p.root.Signed)+slack)) {
+		want.Publisher.GraceUntil = until
+	}
+}
+
 // checkDraft checks that a snapshot to be cosigned says what the published one
 // says.
 func (p *proposal) checkDraft(data []byte) (*tuf.File[tuf.Snapshot], error) {
 	s, err := parseForm[tuf.Snapshot](data, p.base.loader.Collection, maxMetadata)
 	if err != nil {
 		return nil, err
+	}
+	if s.Signed.Publisher.Parent != p.base.Snapshot.SHA256() {
+		return nil, &StaleError{Role: tuf.RoleSnapshot}
 	}
 	before := p.base.Snapshot.Signed.Version
 	if v := s.Signed.Version; v <= before || v > before+maxJump {
@@ -145,7 +164,7 @@ func (p *proposal) checkDraft(data []byte) (*tuf.File[tuf.Snapshot], error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := sameBut(want, s, func(_, _ *tuf.Snapshot) {}); err != nil {
+	if err := sameBut(want, s, p.sameClock); err != nil {
 		return nil, err
 	}
 	return s, p.checkExpiry(tuf.RoleSnapshot, s.Head())

@@ -26,6 +26,9 @@ type world struct {
 	ring  forge.Ring
 	now   time.Time
 	root  []byte
+
+	early  *stockClient // one that pulled long ago, if a test has any
+	window bool         // clients take nothing between the first write and the last
 }
 
 // newWorld makes a collection whose root is trusted, and published nowhere.

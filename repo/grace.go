@@ -52,6 +52,9 @@ func (p *proposal) currentOnline(role string) (*tuf.Common, []tuf.Signature) {
 // inGrace is until when the keys that signed the published version of an online
 // role go on signing it, zero if they need not.
 func (p *proposal) inGrace(role string) time.Time {
+	if p.rootFirst() {
+		return time.Time{}
+	}
 	current, _ := p.currentOnline(role)
 	return runningGrace(current, p.now)
 }
@@ -74,15 +77,26 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// graceUntil is until when the next version of an online role says that the
-// keys of the version before sign too: by the new root, or as long as the
-// version before said, whichever is later.
-func (p *proposal) graceUntil(role string) time.Time {
-	running := p.inGrace(role)
-	if p.root != nil && p.base.Published() {
-		return later(p.root.Signed.Publisher.GraceUntil, running)
+// graceUntil is until when the next snapshot says that the keys of the versions
+// before sign too: by the new root, or as long as the version before said,
+// whichever is later.
+func (p *proposal) graceUntil() time.Time {
+	running := p.inGrace(tuf.RoleSnapshot)
+	if p.root == nil || !p.base.Published() || p.rootFirst() {
+		return running
 	}
-	return running
+	until := p.now.Add(graceOf(&p.root.Signed)).UTC().Truncate(time.Second)
+	if !p.now.Before(until) {
+		return running
+	}
+	return later(until, running)
+}
+
+// graceOf is how long the grace of a new root is. It counts from the commit: by
+// the time it has all its signatures, what the root says may be over.
+func graceOf(root *tuf.Root) time.Duration {
+	made := root.Expires.Add(-lifetime(root, tuf.RoleRoot))
+	return min(max(0, root.Publisher.GraceUntil.Sub(made)), maxGrace)
 }
 
 // signOnline signs a new snapshot or timestamp for every root that clients may
@@ -110,7 +124,7 @@ func signOnline[T tuf.Content](ctx context.Context, ring Keyring, p *proposal, r
 // the IDs of those that are not held.
 func signAlso[T tuf.Content](ctx context.Context, ring Keyring, role string, before []tuf.Signature, f *tuf.File[T]) (missing []string, err error) {
 	for _, s := range before {
-		if slices.ContainsFunc(f.Signatures, func(have tuf.Signature) bool { return have.KeyID == s.KeyID }) {
+		if signedWith(f.Signatures, s.KeyID) {
 			continue
 		}
 		err := signWith(ctx, ring, role, s.KeyID, f)
@@ -127,8 +141,64 @@ func signAlso[T tuf.Content](ctx context.Context, ring Keyring, role string, bef
 // roots is those that the finished set must verify under: the newest, and the
 // one before it if it is new.
 func (p *proposal) roots() []*tuf.Root {
-	if p.root != nil && p.base.Published() {
+	if p.root != nil && p.base.Published() && !p.rootFirst() {
 		return []*tuf.Root{&p.base.Root().Signed, &p.root.Signed}
 	}
 	return []*tuf.Root{&p.newest().Signed}
+}
+
+// rootFirst reports whether the keys before are lost: nobody can sign for
+// clients that have not seen the new root.
+func (p *proposal) rootFirst() bool { return p.root != nil && p.root.Signed.Publisher.RootFirst }
+
+// signInGrace adds the signatures of the keys that signed the published targets,
+// as long as clients may be at a root before. The error is a *GraceError if not
+// all of them are held.
+func (p *Publisher) signInGrace(ctx context.Context, base *View, f *tuf.File[tuf.Targets]) error {
+	until := base.grace()
+	if until.IsZero() {
+		return nil
+	}
+	current, err := base.Role(ctx, tuf.RoleTargets)
+	if err != nil {
+		return err
+	}
+	missing, err := signAlso(ctx, p.Keys, tuf.RoleTargets, current.Signatures, f)
+	if err == nil && len(missing) > 0 {
+		err = &GraceError{Until: until}
+	}
+	return err
+}
+
+// grace is until when clients may be at a root before the newest, as far as
+// whoever signs has to mind; zero if none is.
+func (v *View) grace() time.Time {
+	if !v.Published() {
+		return time.Time{}
+	}
+	return runningGrace(v.Timestamp.Head(), v.loader.Now)
+}
+
+// checkGrace wants targets, in a grace, to be signed by all who signed the
+// version before. Whether their signatures are good only clients at the root
+// before can tell, and only they would be harmed.
+func (p *proposal) checkGrace(ctx context.Context) error {
+	f, until := p.targets[tuf.RoleTargets], p.base.grace()
+	if f == nil || until.IsZero() || p.rootFirst() {
+		return nil
+	}
+	current, err := p.base.current(ctx, tuf.RoleTargets)
+	if err != nil || current == nil {
+		return err
+	}
+	for _, s := range current.Signatures {
+		if !signedWith(f.Signatures, s.KeyID) {
+			return &GraceError{Until: until}
+		}
+	}
+	return nil
+}
+
+func signedWith(all []tuf.Signature, keyID string) bool {
+	return slices.ContainsFunc(all, func(s tuf.Signature) bool { return s.KeyID == keyID })
 }

@@ -65,7 +65,7 @@ func TestTwoRotationsInOneGrace(t *testing.T) {
 	w := newWorld(t)
 	w.mustPublish(add("a", "1"))
 	for n := range 3 {
-		if _, err := w.publisher().HandOver(t.Context(), online(t, w.ring), repo.DefaultGrace); err != nil {
+		if _, err := w.publisher().Rotate(t.Context(), to(online(t, w.ring), repo.DefaultGrace)); err != nil {
 			t.Fatal(err)
 		}
 		w.mustServe(1)
@@ -86,7 +86,7 @@ func TestShortGraceAfterALongOne(t *testing.T) {
 	w := newWorld(t)
 	w.mustPublish(add("a", "1"))
 	for _, grace := range []time.Duration{time.Hour, time.Second} {
-		if _, err := w.publisher().HandOver(t.Context(), online(t, w.ring), grace); err != nil {
+		if _, err := w.publisher().Rotate(t.Context(), to(online(t, w.ring), grace)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -118,7 +118,7 @@ func TestThereAndBackInOneGrace(t *testing.T) {
 		t.Errorf("one party publishes during the grace: %v", err)
 	}
 	third := local.party(forge.Ring{})
-	_, err := local.publisher().HandOver(t.Context(), online(t, third.ring), repo.DefaultGrace)
+	_, err := local.publisher().Rotate(t.Context(), to(online(t, third.ring), repo.DefaultGrace))
 	if err == nil {
 		t.Error("keys are handed over in the grace of somebody who was not asked")
 	}
@@ -168,4 +168,70 @@ func signers(all []tuf.Signature) []string {
 		ids = append(ids, s.KeyID)
 	}
 	return ids
+}
+
+// TestTargetsInGrace: after the keys of targets have changed, who publishes next
+// signs with the old ones too, or waits. So does who only leaves submissions.
+func TestTargetsInGrace(t *testing.T) {
+	w := newWorld(t)
+	w.mustPublish(add("a", "1"))
+	w.mustRotate(repo.Rotation{Roles: map[string]repo.Signers{tuf.RoleTargets: w.signers(1, 1)}, Grace: repo.DefaultGrace})
+	pass(time.Minute, w)
+	w.mustPublish(add("a", "2"))
+	w.mustServe(1)
+
+	old := w.ring
+	w.ring = forge.Ring{}
+	for _, role := range w.view().Root().Signed.Roles {
+		for _, id := range role.KeyIDs {
+			w.ring[id] = old[id]
+		}
+	}
+	// Snapshot and timestamp keep their keys, and so can be signed all along.
+	if _, err := w.refresh(true); err != nil {
+		t.Error(err)
+	}
+	var grace *repo.GraceError
+	if _, err := w.publish(add("a", "3")); !errors.As(err, &grace) {
+		t.Errorf("without the old key: %v", err)
+	}
+	alone := forge.Signed(t, w.ring, forge.Successor(w.targetsFile(), w.now), w.view().Root().Signed.Roles[tuf.RoleTargets].KeyIDs...)
+	sub := &repo.Submission{Collection: collection, Files: map[string][]byte{tuf.RoleTargets: alone.Bytes()}}
+	if _, err := w.committer().Commit(t.Context(), nil, sub); !errors.As(err, &grace) {
+		t.Errorf("a submission by the new key alone: %v", err)
+	}
+	pass(repo.DefaultGrace, w)
+	w.mustPublish(add("a", "3"))
+	if n := len(w.targetsFile().Signatures); n != 1 {
+		t.Errorf("%d keys sign after the grace", n)
+	}
+	w.mustBeClean()
+}
+
+func (w *world) targetsFile() *tuf.File[tuf.Targets] {
+	w.t.Helper()
+	f, err := w.view().Role(w.t.Context(), tuf.RoleTargets)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return f
+}
+
+// TestLateSignature: a root that waited for its signatures has all of its grace
+// left when it is published.
+func TestLateSignature(t *testing.T) {
+	w := newWorld(t)
+	w.mustPublish(add("a", "1"))
+	p := w.publisher()
+	commit := p.Commit
+	p.Commit = func(ctx context.Context, base *repo.View, sub *repo.Submission) (*repo.Receipt, error) {
+		pass(time.Hour, w)
+		return commit(ctx, nil, sub)
+	}
+	if _, err := p.Rotate(t.Context(), to(online(t, w.ring), repo.DefaultGrace)); err != nil {
+		t.Fatal(err)
+	}
+	pass(repo.DefaultGrace-time.Second, w)
+	w.mustPublish(add("a", "2"))
+	w.mustServe(1)
 }

@@ -78,12 +78,26 @@ type View struct {
 	version storage.Version // of timestamp.json
 	old     cached
 	vouched map[voucher]bool
+	lagging map[string]bool // roles whose file only the root before verifies
 }
 
 // Load verifies the collection down to its snapshot; TUF specification,
 // sections 5.3 to 5.5. A collection without a timestamp.json, never seen with
 // one, gives a View that is not Published.
 func (l *Loader) Load(ctx context.Context) (*View, error) {
+	for lost := range maxRaces {
+		if err := giveWay(ctx, lost); err != nil {
+			return nil, err
+		}
+		v, err := l.load(ctx)
+		if !errors.Is(err, errRace) {
+			return v, err
+		}
+	}
+	return nil, fmt.Errorf("load: %w, %d times in a row", storage.ErrConflict, maxRaces)
+}
+
+func (l *Loader) load(ctx context.Context) (*View, error) {
 	v, err := l.begin()
 	if err != nil {
 		return nil, err
@@ -107,19 +121,33 @@ func (l *Loader) Load(ctx context.Context) (*View, error) {
 // begin reads the cache. That comes before the store: another process may put
 // newer files into it meanwhile, against which ours would look rolled back.
 func (l *Loader) begin() (*View, error) {
-	v := &View{loader: l, Targets: map[string]*tuf.File[tuf.Targets]{}, vouched: map[voucher]bool{}, old: readCache(l.Cache)}
+	v := &View{loader: l, Targets: map[string]*tuf.File[tuf.Targets]{}, vouched: map[voucher]bool{}, lagging: map[string]bool{}, old: readCache(l.Cache)}
 	return v, v.trustedRoot()
 }
 
-// finish verifies what lies below the newest root; raw is timestamp.json.
+// finish verifies what lies below the newest root; raw is timestamp.json. The
+// error is errRace for a timestamp.json that the newest root does not verify any
+// more, read just before somebody replaced its keys.
 func (v *View) finish(ctx context.Context, raw []byte) error {
+	err := v.verify(ctx, raw)
+	var bad *VerifyError
+	if !v.loader.TimestampFirst || !errors.As(err, &bad) {
+		return err
+	}
+	if _, version, readErr := v.read(ctx, "timestamp.json", MaxTimestamp); readErr == nil && version != v.version {
+		return errRace
+	}
+	return err
+}
+
+func (v *View) verify(ctx context.Context, raw []byte) error {
 	if err := v.checkExpiry(tuf.RoleRoot, v.Root().Head()); err != nil {
 		return err
 	}
 	if raw == nil {
 		return nil
 	}
-	if err := v.loadTimestamp(raw); err != nil {
+	if err := v.loadTimestamp(ctx, raw); err != nil {
 		return err
 	}
 	return v.loadSnapshot(ctx)
@@ -249,12 +277,12 @@ func (v *View) readTimestamp(ctx context.Context) ([]byte, error) {
 // loadTimestamp verifies timestamp.json; section 5.4. A cached one that the
 // root's keys did not sign is forgotten: that is how a collection recovers from
 // a stolen timestamp key.
-func (v *View) loadTimestamp(raw []byte) error {
+func (v *View) loadTimestamp(ctx context.Context, raw []byte) error {
 	ts, err := tuf.Parse[tuf.Timestamp](raw, MaxTimestamp)
 	if err != nil {
 		return unverified("timestamp.json", err)
 	}
-	if err := verifyTop(v.Root(), tuf.RoleTimestamp, ts); err != nil {
+	if err := verifyPublished(ctx, v, tuf.RoleTimestamp, ts); err != nil {
 		return unverified("timestamp.json", err)
 	}
 	old := v.old.timestamp
@@ -293,7 +321,7 @@ func checkTimestampRollback(old, ts *tuf.Timestamp) error {
 func (v *View) loadSnapshot(ctx context.Context) error {
 	meta := v.Timestamp.Signed.Meta["snapshot.json"]
 	snapshot, err := loadListed(ctx, v, tuf.RoleSnapshot, meta, maxSnapshot, func(f *tuf.File[tuf.Snapshot]) error {
-		return verifyTop(v.Root(), tuf.RoleSnapshot, f)
+		return verifyPublished(ctx, v, tuf.RoleSnapshot, f)
 	})
 	if err != nil {
 		return err

@@ -44,7 +44,7 @@ func (v *View) Role(ctx context.Context, role string) (*tuf.File[tuf.Targets], e
 	}
 	if role == tuf.RoleTargets {
 		return v.load(ctx, role, func(f *tuf.File[tuf.Targets]) error {
-			return verifyTop(v.Root(), role, f)
+			return verifyPublished(ctx, v, role, f)
 		})
 	}
 	for name, err := range v.walk(ctx) {

@@ -169,6 +169,11 @@ func (p *Publisher) sign(ctx context.Context, plan *Plan, taken map[string]int64
 		if err := signInto(ctx, s, role, r, keys, files[role]); err != nil {
 			return nil, err
 		}
+		if role == tuf.RoleTargets && len(files[role].Signatures) > 0 {
+			if err := p.signInGrace(ctx, plan.base, files[role]); err != nil {
+				return nil, err
+			}
+		}
 		sub.Files[role] = files[role].Bytes()
 	}
 	if len(s.missing) > 0 && !p.Unsigned && !anySigned(files) {

@@ -2,15 +2,31 @@ package repo
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"publisher/repo/tuf"
+	"publisher/storage"
 )
 
 // Refresh signs snapshot and timestamp again, each if less than half of its
 // life is left, both with force. It works on expired ones. A collection of
 // which nothing is due costs one read; its Receipt is nil.
 func (c *Committer) Refresh(ctx context.Context, force bool) (*Receipt, error) {
+	for lost := range maxRaces {
+		if err := giveWay(ctx, lost); err != nil {
+			return nil, err
+		}
+		receipt, err := c.refresh(ctx, force)
+		if !errors.Is(err, errRace) {
+			return receipt, err
+		}
+	}
+	return nil, fmt.Errorf("refresh: %w, %d times in a row", storage.ErrConflict, maxRaces)
+}
+
+func (c *Committer) refresh(ctx context.Context, force bool) (*Receipt, error) {
 	v, err := c.loader().begin()
 	if err != nil {
 		return nil, err
@@ -49,8 +65,9 @@ func (v *View) fresh(raw []byte) bool {
 	return v.loader.Now.Before(refreshAfter(&v.Root().Signed, ts))
 }
 
+// due also looks at what a rotation has left behind.
 func (v *View) due() bool {
-	return !v.loader.Now.Before(refreshAfter(&v.Root().Signed, v.Timestamp))
+	return len(v.lagging) > 0 || !v.loader.Now.Before(refreshAfter(&v.Root().Signed, v.Timestamp))
 }
 
 // refreshAfter is when snapshot or timestamp is to be signed again.

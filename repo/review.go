@@ -69,18 +69,6 @@ func (p *proposal) demandRoot() error {
 	return nil
 }
 
-// demandTargets adds what clients of the root before a new one ask of targets.
-func (p *proposal) demandTargets() {
-	if p.targets[tuf.RoleTargets] == nil {
-		return
-	}
-	for _, root := range p.roots() {
-		if root != &p.newest().Signed {
-			p.demands = append(p.demands, demand{tuf.RoleTargets, root.Roles[tuf.RoleTargets], root.Keys})
-		}
-	}
-}
-
 // Review checks a draft on top of the published version, as hostile as a
 // submission. Where store is nil, the bytes of targets are not looked for.
 //
@@ -104,7 +92,6 @@ func (v *View) Review(ctx context.Context, d *Draft, store storage.Getter, now t
 			return nil, err
 		}
 	}
-	p.demandTargets()
 	r := &Review{Draft: d.copy(), p: p}
 	if err := r.sift(); err != nil {
 		return nil, err

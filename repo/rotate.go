@@ -12,18 +12,43 @@ import (
 	"publisher/storage"
 )
 
-// This file is how the keys of snapshot and timestamp change hands. Clients read
-// roots first: one that has just read the old root must still be able to verify
-// what it reads next, and one with the new root too. So the files in force
-// around the change are signed by old and new keys, and the new root comes
-// last. For a while, the grace, whoever signs next signs with both.
+// This file is how keys of the top-level roles change hands. Clients read roots
+// first: one that has just read the old root must still be able to verify what
+// it reads next, and one with the new root too. So the files in force around
+// the change are signed by old and new keys, and the new root comes last. For a
+// while, the grace, whoever signs next signs with both.
 
-// HandOver replaces the keys of snapshot and timestamp, of which those now in
-// force or the new ones, or both, are held by others behind the committer's
-// Cosign. The publisher's keyring holds the root keys. If it is interrupted, to
-// run it again completes it; where the root names these keys already the receipt
-// is nil.
-func (p *Publisher) HandOver(ctx context.Context, keys map[string]tuf.Key, grace time.Duration) (*Receipt, error) {
+// A Rotation is what the next root changes.
+type Rotation struct {
+	Roles     map[string]Signers // top-level roles; those not there keep their keys
+	Lifetimes Lifetimes          // those not there stay
+	Grace     time.Duration      // for how long old and new keys sign together
+
+	// After is the version of the root that this was decided on. A newer one that
+	// says all of this already is an earlier run's work.
+	After int64
+
+	// OldKeyLost lets the new root come first: the old keys of its roles, which
+	// would have to sign together with the new ones, are not at hand any more.
+	// Until the rest has followed, no client takes anything.
+	OldKeyLost bool
+}
+
+// Signers is who is to sign for a role, and how many of them must.
+type Signers struct {
+	Keys      []tuf.Key
+	Threshold int64
+}
+
+// Rotate publishes the next root, together with the roles that its new keys sign.
+// The publisher's keyring holds keys of root, old and new, and where the keys of
+// targets change, of those. Of snapshot and timestamp, the keys in force or the
+// new ones, or both, may be held by others behind the Commit.
+//
+// If it is interrupted, to run it again completes it; where the root says all
+// this already the receipt is nil. The errors are those of Publish.
+func (p *Publisher) Rotate(ctx context.Context, r Rotation) (*Receipt, error) {
+	var taken int64 // the last version of targets known to be taken
 	for lost := range maxRaces {
 		if err := giveWay(ctx, lost); err != nil {
 			return nil, err
@@ -35,64 +60,168 @@ func (p *Publisher) HandOver(ctx context.Context, keys map[string]tuf.Key, grace
 		if !base.Published() {
 			return nil, ErrNotPublished
 		}
-		if holds(&base.Root().Signed, keys) {
-			return nil, nil // an earlier run has done it
+		if done, err := r.done(ctx, base); done || err != nil {
+			return nil, err
 		}
-		root, err := p.nextRoot(ctx, base, func(r *tuf.Root) {
-			for _, role := range slices.Sorted(maps.Keys(keys)) {
-				replaceKeys(r, role, keys[role])
-			}
-			r.Publisher.GraceUntil = p.Now().Add(grace).UTC().Truncate(time.Second)
-		})
+		sub, err := p.signRotation(ctx, base, r, taken)
 		if err != nil {
 			return nil, err
 		}
-		sub := &Submission{Collection: p.Collection, Files: map[string][]byte{tuf.RoleRoot: root.Bytes()}}
 		receipt, err := p.Commit(ctx, base, sub)
+		var burned *BurnedError
+		if errors.As(err, &burned) && burned.Role == tuf.RoleTargets {
+			taken = burned.Version
+		}
 		if !errors.Is(err, storage.ErrConflict) {
 			return receipt, err
 		}
 	}
-	return nil, fmt.Errorf("hand over keys: %w, %d times in a row", storage.ErrConflict, maxRaces)
+	return nil, fmt.Errorf("rotate: %w, %d times in a row", storage.ErrConflict, maxRaces)
 }
 
-// nextRoot makes the root after base's, signed by the old and the new root keys.
-func (p *Publisher) nextRoot(ctx context.Context, base *View, edit func(*tuf.Root)) (*tuf.File[tuf.Root], error) {
-	old := base.Root()
-	r := old.Signed
-	r.Keys, r.Roles = maps.Clone(r.Keys), maps.Clone(r.Roles)
-	r.Version++
-	r.Publisher.Parent = old.SHA256()
-	r.Publisher.GraceUntil = time.Time{}
-	edit(&r)
-	r.Expires = p.Now().Add(lifetime(&r, tuf.RoleRoot))
-	f, err := tuf.New(r)
-	if err != nil {
-		return nil, err
+// done reports whether an earlier run has published this, all of it.
+func (r *Rotation) done(ctx context.Context, base *View) (bool, error) {
+	root := &base.Root().Signed
+	if root.Version <= r.After || !r.says(root) {
+		return false, nil
 	}
-	for _, by := range []*tuf.Root{&old.Signed, &r} {
-		if err := sign(ctx, p.Keys, tuf.RoleRoot, by.Roles[tuf.RoleRoot], by.Keys, f); err != nil {
-			return nil, err
+	behind, err := base.behind(ctx)
+	return !behind, err
+}
+
+// says reports whether a root is what this asks for.
+func (r *Rotation) says(root *tuf.Root) bool {
+	for role, want := range r.Roles {
+		have := root.Roles[role]
+		if have.Threshold != want.Threshold || !slices.Equal(slices.Sorted(slices.Values(have.KeyIDs)), want.ids()) {
+			return false
 		}
 	}
-	return f, nil
-}
-
-// holds reports whether each role has just this key.
-func holds(r *tuf.Root, keys map[string]tuf.Key) bool {
-	for role, key := range keys {
-		if ids := r.Roles[role].KeyIDs; len(ids) != 1 || ids[0] != key.ID() {
+	for role, life := range r.Lifetimes {
+		if lifetime(root, role) != life {
 			return false
 		}
 	}
 	return true
 }
 
-// replaceKeys gives a role one key, and forgets keys that no role has any more.
-func replaceKeys(r *tuf.Root, role string, key tuf.Key) {
-	id := key.ID()
-	r.Keys[id] = key
-	r.Roles[role] = tuf.Role{KeyIDs: []string{id}, Threshold: 1, Unknown: r.Roles[role].Unknown}
+// ids is the IDs of the keys, sorted.
+func (s Signers) ids() []string {
+	ids := make([]string, len(s.Keys))
+	for i, key := range s.Keys {
+		ids[i] = key.ID()
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// signRotation makes the submission. The error is a *DraftError if keys are
+// missing.
+func (p *Publisher) signRotation(ctx context.Context, base *View, r Rotation, taken int64) (*Submission, error) {
+	if base.Root().Signed.Version > r.After && r.says(&base.Root().Signed) {
+		return p.signRest(ctx, base, r, taken)
+	}
+	next, err := r.next(base, p.Now())
+	if err != nil {
+		return nil, err
+	}
+	targets, err := p.nextTargets(ctx, base, r, next, taken)
+	if err != nil {
+		return nil, err
+	}
+	next, targets = p.drafted(next, targets)
+	s := &signing{ring: p.Keys}
+	roots := r.signedFor(base, next)
+	for _, by := range []*tuf.Root{&base.Root().Signed, &next.Signed} {
+		if err := signInto(ctx, s, tuf.RoleRoot, by.Roles[tuf.RoleRoot], by.Keys, next); err != nil {
+			return nil, err
+		}
+	}
+	if len(next.Signatures) == 0 {
+		return nil, s.missing[0]
+	}
+	sub := &Submission{Collection: p.Collection, Files: map[string][]byte{tuf.RoleRoot: next.Bytes()}}
+	if targets != nil {
+		if err := p.signForAll(ctx, s, base, roots, targets); err != nil {
+			return nil, err
+		}
+		sub.Files[tuf.RoleTargets] = targets.Bytes()
+	}
+	return sub, s.result(sub)
+}
+
+// signRest makes the submission of what must follow a root that came first.
+func (p *Publisher) signRest(ctx context.Context, base *View, r Rotation, taken int64) (*Submission, error) {
+	s := &signing{ring: p.Keys}
+	sub := &Submission{Collection: p.Collection, Files: map[string][]byte{}}
+	if !base.lagging[tuf.RoleTargets] {
+		return sub, nil
+	}
+	root := base.Root()
+	f, err := p.nextTargets(ctx, base, r, root, taken)
+	if err != nil {
+		return nil, err
+	}
+	if err := signInto(ctx, s, tuf.RoleTargets, root.Signed.Roles[tuf.RoleTargets], root.Signed.Keys, f); err != nil {
+		return nil, err
+	}
+	sub.Files[tuf.RoleTargets] = f.Bytes()
+	return sub, s.result(sub)
+}
+
+// signedFor is the roots that the files of a rotation are to verify under.
+func (r *Rotation) signedFor(base *View, next *tuf.File[tuf.Root]) []*tuf.Root {
+	if r.OldKeyLost {
+		return []*tuf.Root{&next.Signed}
+	}
+	return []*tuf.Root{&base.Root().Signed, &next.Signed}
+}
+
+// next is the root after base's, not signed yet.
+func (r *Rotation) next(base *View, now time.Time) (*tuf.File[tuf.Root], error) {
+	old := base.Root()
+	root := old.Signed
+	root.Keys, root.Roles = maps.Clone(root.Keys), maps.Clone(root.Roles)
+	for role, signers := range r.Roles {
+		setSigners(&root, role, signers)
+	}
+	root.Publisher.Lifetimes = r.lifetimes(root.Publisher.Lifetimes)
+	root.Publisher.Parent = old.SHA256()
+	root.Publisher.RootFirst = r.OldKeyLost
+	root.Publisher.GraceUntil = time.Time{}
+	if !r.OldKeyLost && len(r.Roles) > 0 {
+		root.Publisher.GraceUntil = now.Add(r.Grace).UTC().Truncate(time.Second)
+	}
+	root.Version++
+	root.Expires = now.Add(lifetime(&root, tuf.RoleRoot))
+	f, err := tuf.New(root)
+	if err == nil {
+		err = checkRoot(f)
+	}
+	if err != nil {
+		return nil, &Rejection{Role: tuf.RoleRoot, Reason: err}
+	}
+	return f, nil
+}
+
+func (r *Rotation) lifetimes(before map[string]int64) map[string]int64 {
+	if len(r.Lifetimes) == 0 {
+		return before
+	}
+	all := map[string]int64{}
+	maps.Copy(all, before)
+	for role, life := range r.Lifetimes {
+		all[role] = int64(life / time.Second)
+	}
+	return all
+}
+
+// setSigners gives a role its keys, and forgets keys that no role has any more.
+func setSigners(r *tuf.Root, role string, s Signers) {
+	for _, key := range s.Keys {
+		r.Keys[key.ID()] = key
+	}
+	r.Roles[role] = tuf.Role{KeyIDs: s.ids(), Threshold: s.Threshold, Unknown: r.Roles[role].Unknown}
 	maps.DeleteFunc(r.Keys, func(id string, _ tuf.Key) bool {
 		for _, other := range r.Roles {
 			if slices.Contains(other.KeyIDs, id) {
@@ -101,4 +230,62 @@ func replaceKeys(r *tuf.Root, role string, key tuf.Key) {
 		}
 		return true
 	})
+}
+
+// nextTargets is targets as it is, to be signed by its new keys; nil if it keeps
+// those that it has.
+func (p *Publisher) nextTargets(ctx context.Context, base *View, r Rotation, next *tuf.File[tuf.Root], taken int64) (*tuf.File[tuf.Targets], error) {
+	if _, changes := r.Roles[tuf.RoleTargets]; !changes {
+		return nil, nil
+	}
+	current, err := base.Role(ctx, tuf.RoleTargets)
+	if err != nil {
+		return nil, err
+	}
+	t := current.Signed
+	t.Publisher.Parent = current.SHA256()
+	t.Version = max(taken, t.Version) + 1
+	t.Expires = p.Now().Add(lifetime(&next.Signed, tuf.RoleTargets))
+	return tuf.New(t)
+}
+
+// drafted is the root and targets of an open draft that says the same, with the
+// signatures that it has.
+func (p *Publisher) drafted(root *tuf.File[tuf.Root], targets *tuf.File[tuf.Targets]) (*tuf.File[tuf.Root], *tuf.File[tuf.Targets]) {
+	for _, d := range p.Drafts {
+		r, err := tuf.Parse[tuf.Root](d.Files[tuf.RoleRoot], MaxRoot)
+		if err != nil || !asGood(r.Head(), root.Head(), p.Now()) || sameBut(root, r, sameGrace) != nil {
+			continue
+		}
+		t := d.Files[tuf.RoleTargets]
+		switch {
+		case targets == nil && len(d.Files) == 1:
+			return r, nil
+		case targets == nil || t == nil || len(d.Files) != 2:
+			continue
+		}
+		f, err := tuf.Parse[tuf.Targets](t, maxMetadata)
+		if err == nil && asGood(f.Head(), targets.Head(), p.Now()) &&
+			sameBut(targets, f, func(want, got *tuf.Targets) { want.Version = got.Version }) == nil {
+			return r, f
+		}
+	}
+	return root, targets
+}
+
+// sameGrace takes over until when a grace was to last: a draft is older.
+func sameGrace(want, got *tuf.Root) { want.Publisher.GraceUntil = got.Publisher.GraceUntil }
+
+// signForAll signs targets for each of the roots that clients may hold, and in a
+// grace with every key that signed the version before.
+func (p *Publisher) signForAll(ctx context.Context, s *signing, base *View, roots []*tuf.Root, f *tuf.File[tuf.Targets]) error {
+	for _, root := range roots {
+		if err := signInto(ctx, s, tuf.RoleTargets, root.Roles[tuf.RoleTargets], root.Keys, f); err != nil {
+			return err
+		}
+	}
+	if len(roots) == 1 {
+		return nil
+	}
+	return p.signInGrace(ctx, base, f)
 }

@@ -17,6 +17,15 @@ func (w *world) party(keys forge.Ring) *world {
 	return &other
 }
 
+// to is a rotation to one key for each of some roles.
+func to(keys map[string]tuf.Key, grace time.Duration) repo.Rotation {
+	r := repo.Rotation{Roles: map[string]repo.Signers{}, Grace: grace}
+	for role, key := range keys {
+		r.Roles[role] = repo.Signers{Keys: []tuf.Key{key}, Threshold: 1}
+	}
+	return r
+}
+
 // handOver gives snapshot and timestamp to the keys of another party.
 func handOver(t *testing.T, from, to *world) (map[string]tuf.Key, error) {
 	t.Helper()
@@ -35,7 +44,7 @@ func (w *world) handOverTo(t *testing.T, keys map[string]tuf.Key, other *world) 
 	c.Cosign = other.committer().CosignFor
 	p := w.publisher()
 	p.Commit = c.Commit
-	_, err := p.HandOver(t.Context(), keys, repo.DefaultGrace)
+	_, err := p.Rotate(t.Context(), to(keys, repo.DefaultGrace))
 	return err
 }
 

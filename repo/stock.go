@@ -66,6 +66,8 @@ func checkStock(p *proposal, next ready) error {
 	s := &stockView{timestamp: next.timestamp.Bytes(), snapshot: next.snapshot.Bytes(), roles: p.stockRoles()}
 	var views [][][]byte
 	switch {
+	case p.rootFirst() && p.base.Published():
+		views = [][][]byte{{p.base.Root().Bytes(), p.root.Bytes()}}
 	case p.root != nil && p.base.Published():
 		before := p.base.Root().Bytes()
 		views = [][][]byte{{before}, {before, p.root.Bytes()}}

@@ -1,6 +1,7 @@
 package repo
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -56,10 +57,12 @@ func verifySubmission(ctx context.Context, base *View, sub *Submission, store st
 	p := &proposal{base: base, targets: map[string]*tuf.File[tuf.Targets]{}, now: now, renew: sub.renew}
 	steps := []func() error{
 		func() error { return p.parse(sub) },
+		p.dropRoot,
 		func() error { return p.checkParents(ctx) },
 		func() error { return p.checkVersions() },
 		func() error { return p.checkRoot() },
 		func() error { return p.checkRoles(ctx) },
+		func() error { return p.checkGrace(ctx) },
 		func() error { return p.checkPaths() },
 		func() error { return p.checkObjects(ctx, store) },
 		func() error { return p.checkExpiries() },
@@ -106,6 +109,15 @@ func (p *proposal) parse(sub *Submission) error {
 	}
 	if !p.base.Published() && (p.root == nil || p.targets[tuf.RoleTargets] == nil) {
 		return reject("", "a first publication needs root and targets")
+	}
+	return nil
+}
+
+// dropRoot leaves out a root that is in force already, and comes with files that
+// are to follow it: a run of this submission was interrupted.
+func (p *proposal) dropRoot() error {
+	if p.root != nil && p.base.Published() && bytes.Equal(p.root.Bytes(), p.base.Root().Bytes()) {
+		p.root = nil
 	}
 	return nil
 }
@@ -226,7 +238,17 @@ func (p *proposal) checkRoles(ctx context.Context) error {
 			return reject(role, "no role delegates to it")
 		}
 	}
-	return nil
+	return p.checkOldRoot()
+}
+
+// checkOldRoot wants targets to verify also under the root before a new one:
+// clients may have read that, and no newer one.
+func (p *proposal) checkOldRoot() error {
+	if p.root == nil || !p.base.Published() || p.rootFirst() {
+		return nil
+	}
+	old := &p.base.Root().Signed
+	return p.checkSigned(p.tree[0].file, tuf.RoleTargets, old.Roles[tuf.RoleTargets], old.Keys)
 }
 
 func (p *proposal) inTree(role string) bool {

@@ -323,7 +323,11 @@ func (r *rotation) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	receipt, err := p.HandOver(ctx, r.keys, r.o.grace)
+	rotation := repo.Rotation{Roles: map[string]repo.Signers{}, Grace: r.o.grace}
+	for role, key := range r.keys {
+		rotation.Roles[role] = repo.Signers{Keys: []tuf.Key{key}, Threshold: 1}
+	}
+	receipt, err := p.Rotate(ctx, rotation)
 	if err != nil {
 		return hinted(err, "publisher key rotate %s %s … again completes it", r.c.Name(), r.roles[0])
 	}
@@ -369,7 +373,7 @@ func (r *rotation) publisher(ctx context.Context) (*repo.Publisher, error) {
 		return nil, err
 	}
 	committer.Cosign = r.signer.cosign
-	p.Commit = committer.Commit
+	p.Commit = r.app.patient(committer.Commit)
 	return p, nil
 }
 

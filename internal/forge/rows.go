@@ -282,6 +282,11 @@ func Signatures() []Row {
 			f.Hand("targets", f.Key(f.At("root", "keys")))
 			f.Signers["targets"] = f.old("targets")
 		}, "targets: 0 of 1"},
+		{"targets by the new key only", func(f *Forge) {
+			id := f.Key(f.At("root", "keys"))
+			f.Hand("targets", id)
+			f.Signers["targets"] = []string{id}
+		}, "targets: targets: 0 of 1"},
 		{"the published targets under a new key", func(f *Forge) {
 			f.Hand("targets", f.Key(f.At("root", "keys")))
 			delete(f.Files, "targets")

@@ -128,7 +128,9 @@ func (o *Owner) RotateKey(ctx context.Context, role string) (tuf.Key, error) {
 	if err := o.ask(ctx, &made, "action", "rotate-key", "collection", o.Collection, "role", role); err != nil {
 		return made.Key, err
 	}
-	_, err := o.publisher(o.submit).HandOver(ctx, map[string]tuf.Key{role: made.Key}, repo.DefaultGrace)
+	_, err := o.publisher(o.submit).Rotate(ctx, repo.Rotation{
+		Roles: map[string]repo.Signers{role: {Keys: []tuf.Key{made.Key}, Threshold: 1}}, Grace: repo.DefaultGrace,
+	})
 	return made.Key, err
 }
 

@@ -144,6 +144,7 @@ var (
 		"lifetimes":     Map(Int),
 		"refresh_after": String,
 		"grace_until":   String,
+		"root_first":    Bool,
 	})
 )
 

@@ -55,8 +55,12 @@ type Publisher struct {
 	// RefreshAfter, in a timestamp, is when snapshot or timestamp is due to be
 	// signed again: whoever refreshes needs no other file to know.
 	RefreshAfter time.Time `json:"refresh_after,omitzero"`
-	// GraceUntil, in a root, is until when the previous root's keys sign too.
+	// GraceUntil, in a root, is until when the previous root's keys sign too, if
+	// it is published at once. In snapshot and timestamp that is certain.
 	GraceUntil time.Time `json:"grace_until,omitzero"`
+	// RootFirst, in a root, says that keys of the one before it are lost: it is
+	// published before what its own keys sign.
+	RootFirst bool `json:"root_first,omitzero"`
 
 	Unknown jsontext.Value `json:",embed"`
 }
@@ -64,7 +68,7 @@ type Publisher struct {
 // IsZero reports whether nothing is set.
 func (p Publisher) IsZero() bool {
 	return p.Collection == "" && p.Parent == "" && len(p.Lifetimes) == 0 &&
-		p.RefreshAfter.IsZero() && p.GraceUntil.IsZero() && len(p.Unknown) == 0
+		p.RefreshAfter.IsZero() && p.GraceUntil.IsZero() && !p.RootFirst && len(p.Unknown) == 0
 }
 
 // Root is the content of a root file; section 4.3.
