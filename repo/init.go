@@ -3,6 +3,7 @@ package repo
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -14,7 +15,7 @@ type Genesis struct {
 	Collection string
 	Keys       map[string][]tuf.Key // by top-level role
 	Thresholds map[string]int64     // 1 for those not there
-	Lifetimes  Lifetimes            // DefaultLifetimes for those not there
+	Lifetimes  Lifetimes            // DefaultLifetimes for those not there; delegations may have their own
 }
 
 // NewRoot makes and signs version 1 of a collection's root. It fails if that
@@ -66,12 +67,12 @@ func (g Genesis) root(now time.Time) (*tuf.File[tuf.Root], error) {
 	root := tuf.Root{ConsistentSnapshot: true, Keys: map[string]tuf.Key{}, Roles: map[string]tuf.Role{}}
 	root.Version = 1
 	root.Publisher = tuf.Publisher{Collection: g.Collection, Lifetimes: map[string]int64{}}
-	for role, standard := range DefaultLifetimes() {
-		life := g.Lifetimes[role]
-		if life == 0 {
-			life = standard
-		}
+	lives := DefaultLifetimes()
+	maps.Copy(lives, g.Lifetimes)
+	for role, life := range lives {
 		root.Publisher.Lifetimes[role] = int64(life / time.Second)
+	}
+	for _, role := range tuf.TopLevel {
 		root.Roles[role] = g.role(role, root.Keys)
 	}
 	root.Expires = now.Add(lifetime(&root, tuf.RoleRoot))

@@ -73,6 +73,9 @@ const maxLifetime = 50 * 365 * 24 * time.Hour
 
 func checkLifetimes(root *tuf.Root) error {
 	for role, seconds := range root.Publisher.Lifetimes {
+		if err := CheckDelegation(role); err != nil && !isTopLevel(role) {
+			return fmt.Errorf("a lifetime: %w", err)
+		}
 		if seconds < 1 || seconds > int64(maxLifetime/time.Second) {
 			return fmt.Errorf("the lifetime of %s is %d seconds", role, seconds)
 		}

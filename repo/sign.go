@@ -19,8 +19,8 @@ type Keyring interface {
 	Signer(ctx context.Context, role, keyID string) (signature.Signer, error)
 }
 
-// Lifetimes is how long the signatures of each top-level role last. Delegations
-// last as long as targets. It is part of the root, so that whoever signs needs
+// Lifetimes is how long the signatures of each role last. Delegations that have
+// no entry of their own last as long as targets. It is part of the root, so that whoever signs needs
 // no configuration of their own.
 type Lifetimes map[string]time.Duration
 

@@ -68,7 +68,7 @@ export) and keep that offline.`,
 	f.StringArrayVar(&o.rootKeys, "root-key", nil, "`file` of a private key to use as a root key, may be repeated (default: make new ones)")
 	f.StringVar(&o.keyType, "key-type", "", "`kind` of the keys to make: ed25519, ecdsa, rsa (default key_type of the configuration, or ed25519)")
 	f.StringToStringVar(&o.thresholds, "threshold", nil, "how many keys must sign a `role=n`, or n of m: role=n/m (default 1)")
-	f.StringToStringVar(&o.lifetimes, "expires", nil, "how long a role's signatures last, `role=duration` such as 90d or 36h (default root=2y, targets=1y, snapshot=30d, timestamp=14d)")
+	f.StringToStringVar(&o.lifetimes, "expires", nil, "how long a role's signatures last, `role=duration` such as 90d or 36h (default root=2y, targets=1y, snapshot=30d, timestamp=14d; delegations such as targets/releases as long as targets)")
 	for _, name := range []string{"threshold", "expires"} {
 		f.Lookup(name).DefValue = "" // an empty map shows as "(default [])", beside the default that counts
 	}
@@ -238,20 +238,16 @@ func (a *app) removeKeys(ids []string) error {
 func (a *app) genesis(c *trust.Collection, o initOptions) (*newCollection, error) {
 	p := &newCollection{
 		Genesis: repo.Genesis{
-			Collection: c.Name(), Lifetimes: repo.Lifetimes{},
-			Thresholds: map[string]int64{}, Keys: map[string][]tuf.Key{},
+			Collection: c.Name(), Thresholds: map[string]int64{}, Keys: map[string][]tuf.Key{},
 		},
 		c: c, count: map[string]int{},
 	}
 	if !slices.Contains([]string{keys.Ed25519, keys.ECDSA, keys.RSA}, o.keyType) {
 		return nil, usage("--key-type ed25519, ecdsa or rsa", "--key-type %s is not a kind of key", o.keyType)
 	}
-	for role, text := range o.lifetimes {
-		life, err := parseLifetime(text)
-		if err != nil || !slices.Contains(tuf.TopLevel, role) {
-			return nil, usage("--expires timestamp=7d", "--expires %s=%s is not a role and a time to come", role, text)
-		}
-		p.Lifetimes[role] = life
+	var err error
+	if p.Lifetimes, err = parseLifetimes(o.lifetimes); err != nil {
+		return nil, err
 	}
 	for _, role := range tuf.TopLevel {
 		p.Thresholds[role], p.count[role] = 1, 1

@@ -2,9 +2,13 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"publisher/repo"
+	"publisher/repo/tuf"
 )
 
 // parseLifetime reads a duration as people write expiry: 90d, 2w, 1y, or one of
@@ -24,4 +28,20 @@ func parseLifetime(text string) (time.Duration, error) {
 		return 0, fmt.Errorf("%q is not a duration such as 90d, 2w, 1y or 36h", text)
 	}
 	return d, nil
+}
+
+// parseLifetimes reads the values of --expires: a duration by role, which may be
+// a delegation such as targets/releases.
+func parseLifetimes(flags map[string]string) (repo.Lifetimes, error) {
+	lives := repo.Lifetimes{}
+	for name, text := range flags {
+		role := repo.RoleFromNotary(name)
+		known := slices.Contains(tuf.TopLevel, name) || role != name && repo.CheckDelegation(role) == nil
+		life, err := parseLifetime(text)
+		if err != nil || !known {
+			return nil, usage("--expires timestamp=7d,targets/releases=30d", "--expires %s=%s is not a role and a time to come", name, text)
+		}
+		lives[role] = life
+	}
+	return lives, nil
 }

@@ -74,7 +74,9 @@ func (a *app) publish(ctx context.Context, c *trust.Collection, o publishOptions
 	if err != nil {
 		return err
 	}
-	return a.result(newPublished(c, done), func(w io.Writer) error { return printPublished(w, c, done) })
+	err = a.result(newPublished(c, done), func(w io.Writer) error { return printPublished(w, c, done) })
+	a.warnExpiring(c.Name())
+	return err
 }
 
 // publishLocked is for who holds the collection's lock. The error is errLeft for

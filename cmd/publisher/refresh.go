@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -153,27 +152,6 @@ func (a *app) refresh(ctx context.Context, name string, force bool) (refreshed, 
 		a.debugf("%s committed: %s", name, versionList(receipt.Versions))
 	}
 	return r, nil
-}
-
-// warnExpiring tells of the roles that no refresh renews, as they were last seen
-// here: a refresh that has nothing to do reads no more than the timestamp.
-func (a *app) warnExpiring(name string) {
-	cache := a.trust.Collection(name).Cache()
-	data, _ := cache.Get(rootFile) // what cannot be read is not known to expire
-	root, err := tuf.Parse[tuf.Root](data, repo.MaxRoot)
-	if err != nil {
-		return
-	}
-	warn := func(role string, expires time.Time) {
-		if !a.now().Before(repo.LastThird(&root.Signed, role, expires)) {
-			a.warnf("%s: %s %s: %s", name, role, expiry(expires.Sub(a.now())), renewal(name, role))
-		}
-	}
-	warn(tuf.RoleRoot, root.Signed.Expires)
-	data, _ = cache.Get("targets.json")
-	if targets, err := tuf.Parse[tuf.Targets](data, int64(len(data))); err == nil {
-		warn(tuf.RoleTargets, targets.Signed.Expires)
-	}
 }
 
 // refresh has the signer sign what is due.

@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"publisher/repo"
-	"publisher/repo/tuf"
 	"publisher/trust"
 )
 
@@ -19,9 +18,13 @@ func newStatus(a *app) *cobra.Command {
 	var failWithin string
 	cmd := &cobra.Command{
 		Use:     "status COLLECTION",
-		Short:   "Show what is staged, what publish would do, and when roles expire",
+		Short:   "Show what is staged, what publish would do, and who must sign what until when",
 		GroupID: groupPublish,
-		Long: `Show what is staged, what publish would do with it, and when each role expires.
+		Long: `Show what is staged, what publish would do with it, and for each role, delegations
+too, until when its signatures last, whose keys must sign it, and where those are:
+here, with the online signer, or elsewhere. It warns of roles in the last third
+of their life.
+
 With --fail-within it exits with 7 if a role expires within that time, with 5 if
 nothing is published yet: for cron and monitoring. Where the store cannot be
 reached it shows what is staged.`,
@@ -48,7 +51,7 @@ type state struct {
 	Collection string          `json:"collection"`
 	Staged     []repo.Change   `json:"staged"`
 	Plan       []repo.RolePlan `json:"plan,omitempty"`
-	Expiries   []repo.Expiry   `json:"expiries,omitempty"`
+	Expiries   []roleExpiry    `json:"expiries,omitempty"`
 	Published  bool            `json:"published"`
 }
 
@@ -73,6 +76,7 @@ func runStatus(ctx context.Context, a *app, name string, within time.Duration) e
 	if err := a.result(s, func(w io.Writer) error { return a.printState(w, s) }); err != nil {
 		return err
 	}
+	a.warnDue(s.Collection, s.Expiries)
 	return a.checkWithin(s, within)
 }
 
@@ -87,7 +91,7 @@ func (a *app) remoteState(ctx context.Context, c *trust.Collection, s *state) er
 		return err
 	}
 	s.Published = v.Published()
-	if s.Expiries, err = v.Expiries(ctx); err != nil {
+	if s.Expiries, err = a.expiries(ctx, v, settings); err != nil {
 		return err
 	}
 	plan, err := v.Plan(ctx, s.Staged)
@@ -96,41 +100,6 @@ func (a *app) remoteState(ctx context.Context, c *trust.Collection, s *state) er
 	}
 	s.Plan = plan.Roles
 	return nil
-}
-
-// checkWithin fails if a role expires before it should.
-func (a *app) checkWithin(s state, within time.Duration) error {
-	if within == 0 {
-		return nil
-	}
-	if !s.Published {
-		return fmt.Errorf("%s: %w", s.Collection, repo.ErrNotPublished)
-	}
-	for _, e := range s.Expiries {
-		left := e.Expires.Sub(a.now())
-		if left > within {
-			continue
-		}
-		return &cliError{
-			err:  fmt.Errorf("%s %s, at %s", repo.RoleToNotary(e.Role), expiry(left), e.Expires.Format(time.RFC3339)),
-			hint: renewal(s.Collection, e.Role),
-			code: exitExpiring,
-		}
-	}
-	return nil
-}
-
-// renewal is how a role of a collection is signed again.
-func renewal(collection, role string) string {
-	switch role {
-	case tuf.RoleSnapshot, tuf.RoleTimestamp:
-		return "publisher refresh " + collection
-	case tuf.RoleTargets:
-		return "publisher publish " + collection
-	case tuf.RoleRoot:
-		return "publisher key list shows who holds the root keys: they must make a new root"
-	}
-	return "who holds the keys of " + repo.RoleToNotary(role) + " must sign it again"
 }
 
 func (a *app) printState(w io.Writer, s state) error {
@@ -155,7 +124,7 @@ func (a *app) printState(w io.Writer, s state) error {
 	if _, err := fmt.Fprintln(w); err != nil {
 		return err
 	}
-	return a.printExpiries(w, s)
+	return a.printExpiries(w, s.Expiries)
 }
 
 func printStaged(w io.Writer, staged []repo.Change) error {
@@ -164,33 +133,4 @@ func printStaged(w io.Writer, staged []repo.Change) error {
 		rows[i] = []string{strconv.Itoa(i), string(c.Action), repo.RoleToNotary(c.Role), "target", c.Name}
 	}
 	return printTable(w, []string{"#", "ACTION", "SCOPE", "TYPE", "PATH"}, rows)
-}
-
-func (a *app) printExpiries(w io.Writer, s state) error {
-	rows := make([][]string, len(s.Expiries))
-	for i, e := range s.Expiries {
-		left := e.Expires.Sub(a.now())
-		in := "in " + days(left)
-		if left <= 0 {
-			in = days(-left) + " ago"
-		}
-		rows[i] = []string{repo.RoleToNotary(e.Role), strconv.FormatInt(e.Version, 10), e.Expires.Format(time.RFC3339), in}
-	}
-	return printTable(w, []string{"ROLE", "VERSION", "EXPIRES", ""}, rows)
-}
-
-// expiry says when something expires that has so much time left.
-func expiry(left time.Duration) string {
-	if left <= 0 {
-		return "expired " + days(-left) + " ago"
-	}
-	return "expires in " + days(left)
-}
-
-// days is a duration as people plan with it.
-func days(d time.Duration) string {
-	if d < 48*time.Hour {
-		return d.Round(time.Minute).String()
-	}
-	return counted(int(d.Hours()/24), "day")
 }
