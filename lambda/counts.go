@@ -9,6 +9,7 @@ import (
 type Counts struct {
 	Collections int      `json:"collections"` // looked at, to refresh
 	Refreshed   int      `json:"refreshed"`
+	Waiting     int      `json:"waiting,omitzero"` // due, and left for a window
 	Committed   int      `json:"committed"`
 	Refused     int      `json:"refused"`
 	Failed      int      `json:"failed"`              // left for another run

@@ -13,10 +13,10 @@ import (
 	"publisher/storage"
 )
 
-// refresh signs what is due of one collection. That nothing is due, it finds out
+// refresh signs what is due of one collection; a patient one what is urgent. That nothing is due, it finds out
 // with one read, from what timestamp.json says of itself. That is unverified:
 // whoever could forge it could as well put back an old one.
-func (s *Signer) refresh(ctx context.Context, collection string, t *tally) (err error) {
+func (s *Signer) refresh(ctx context.Context, collection string, patient bool, t *tally) (err error) {
 	defer caught(&err)
 	t.add(func(c *Counts) { c.Collections++ })
 	name := repo.TimestampKey(collection)
@@ -33,10 +33,10 @@ func (s *Signer) refresh(ctx context.Context, collection string, t *tally) (err 
 			return nil
 		}
 	}
-	return s.refreshDue(ctx, collection, &primed{Store: s.public, name: name, data: data, version: version}, t)
+	return s.refreshDue(ctx, collection, &primed{Store: s.public, name: name, data: data, version: version}, patient, t)
 }
 
-func (s *Signer) refreshDue(ctx context.Context, collection string, store storage.Store, t *tally) error {
+func (s *Signer) refreshDue(ctx context.Context, collection string, store storage.Store, patient bool, t *tally) error {
 	started := s.Now()
 	known, err := s.known(ctx, collection)
 	if err != nil {
@@ -45,7 +45,12 @@ func (s *Signer) refreshDue(ctx context.Context, collection string, store storag
 	if known == nil {
 		return &repo.VerifyError{File: repo.SlotName(tuf.RoleRoot, 1), Err: fs.ErrNotExist}
 	}
-	receipt, err := s.committer(collection, known, store).Refresh(ctx, false)
+	c := s.committer(collection, known, store)
+	again := func(ctx context.Context) (*repo.Receipt, error) { return c.Refresh(ctx, false) }
+	if patient {
+		again = c.RefreshUrgent
+	}
+	receipt, err := again(ctx)
 	var short *repo.ThresholdError
 	if errors.As(err, &short) && short.Have == 0 {
 		s.Log.Info("not refreshed: the keys are somebody else's", "collection", collection, "role", short.Role)
@@ -56,6 +61,9 @@ func (s *Signer) refreshDue(ctx context.Context, collection string, store storag
 	}
 	if receipt == nil {
 		s.caches.keep(known)
+		if patient {
+			t.add(func(c *Counts) { c.Waiting++ })
+		}
 		return nil
 	}
 	t.add(func(c *Counts) { c.Refreshed++ })

@@ -136,7 +136,7 @@ func (s *Signer) requestRefresh(ctx context.Context, collection string) (any, er
 		return s.refreshAll(ctx)
 	}
 	t := &tally{}
-	if err := s.refresh(ctx, collection, t); err != nil {
+	if err := s.refresh(ctx, collection, false, t); err != nil {
 		return nil, fmt.Errorf("refresh %s: %w", collection, err)
 	}
 	return &t.counts, nil

@@ -48,6 +48,10 @@ type Signer struct {
 	// Only, if set, is what this instance does: Publishing or Refreshing.
 	Only string
 
+	// Windows are when all that is due is renewed. At other times it is what is
+	// urgent, and what somebody asks for by its name.
+	Windows Windows
+
 	// Margin is how long before the deadline of its context a run stops between
 	// steps; 0 is DefaultMargin.
 	Margin time.Duration

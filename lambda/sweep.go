@@ -84,7 +84,7 @@ func isSubmission(p repo.PrivateKey) bool {
 }
 
 func (s *Signer) refreshOne(ctx context.Context, collection string, t *tally) {
-	if err := s.refresh(ctx, collection, t); err != nil {
+	if err := s.refresh(ctx, collection, !s.Windows.open(s.Now()), t); err != nil {
 		s.fail("refresh failed", err, "collection", collection)
 		s.metrics.failure(collection)
 		t.failed("refresh "+collection, err)

@@ -14,11 +14,22 @@ import (
 // life is left, both with force. It works on expired ones. A collection of
 // which nothing is due costs one read; its Receipt is nil.
 func (c *Committer) Refresh(ctx context.Context, force bool) (*Receipt, error) {
+	return c.refreshAgain(ctx, force, (*View).due)
+}
+
+// RefreshUrgent is a Refresh that leaves alone what has a quarter of its life
+// left.
+func (c *Committer) RefreshUrgent(ctx context.Context) (*Receipt, error) {
+	return c.refreshAgain(ctx, false, (*View).urgent)
+}
+
+// refreshAgain is refresh for as long as others are faster.
+func (c *Committer) refreshAgain(ctx context.Context, force bool, due func(*View) bool) (*Receipt, error) {
 	for lost := range maxRaces {
 		if err := giveWay(ctx, lost); err != nil {
 			return nil, err
 		}
-		receipt, err := c.refresh(ctx, force)
+		receipt, err := c.refresh(ctx, force, due)
 		if !errors.Is(err, errRace) {
 			return receipt, err
 		}
@@ -26,7 +37,7 @@ func (c *Committer) Refresh(ctx context.Context, force bool) (*Receipt, error) {
 	return nil, fmt.Errorf("refresh: %w, %d times in a row", storage.ErrConflict, maxRaces)
 }
 
-func (c *Committer) refresh(ctx context.Context, force bool) (*Receipt, error) {
+func (c *Committer) refresh(ctx context.Context, force bool, due func(*View) bool) (*Receipt, error) {
 	v, err := c.loader().begin()
 	if err != nil {
 		return nil, err
@@ -46,8 +57,8 @@ func (c *Committer) refresh(ctx context.Context, force bool) (*Receipt, error) {
 	if err := v.finish(ctx, raw); err != nil {
 		return nil, err
 	}
-	if !force && !v.due() {
-		return nil, nil // the trusted root was too old to tell
+	if !force && !due(v) {
+		return nil, nil // the trusted root was too old to tell, or it can wait
 	}
 	return c.Commit(ctx, v, &Submission{Collection: c.Collection, renew: force})
 }
@@ -68,6 +79,15 @@ func (v *View) fresh(raw []byte) bool {
 // due also looks at what a rotation has left behind.
 func (v *View) due() bool {
 	return len(v.lagging) > 0 || !v.loader.Now.Before(refreshAfter(&v.Root().Signed, v.Timestamp))
+}
+
+// urgent: what is not signed again now may expire before it is. What a rotation
+// has left behind does not wait either.
+func (v *View) urgent() bool {
+	quarter := func(role string, expires time.Time) bool {
+		return !v.loader.Now.Before(expires.Add(-lifetime(&v.Root().Signed, role) / 4))
+	}
+	return len(v.lagging) > 0 || quarter(tuf.RoleTimestamp, v.Timestamp.Signed.Expires) || quarter(tuf.RoleSnapshot, v.Snapshot.Signed.Expires)
 }
 
 // refreshAfter is when snapshot or timestamp is to be signed again.

@@ -28,6 +28,7 @@ const (
 	envGenesis     = "PUBLISHER_GENESIS"
 	envFunction    = "PUBLISHER_FUNCTION"
 	envConcurrency = "PUBLISHER_REFRESH_CONCURRENCY"
+	envWindow      = "PUBLISHER_REFRESH_WINDOW"
 )
 
 // open makes the signer that the environment describes. An error names the
@@ -45,6 +46,7 @@ func open(ctx context.Context, env func(string) string) (*lambda.Signer, error) 
 		{envGenesis, setGenesis},
 		{envFunction, setFunction},
 		{envConcurrency, setConcurrency},
+		{envWindow, setWindow},
 	} {
 		if err := step.set(ctx, s, env(step.name)); err != nil {
 			return nil, fmt.Errorf("%s: %w", step.name, err)
@@ -224,4 +226,9 @@ func setConcurrency(_ context.Context, s *lambda.Signer, raw string) error {
 	}
 	s.Concurrency = n
 	return nil
+}
+
+func setWindow(_ context.Context, s *lambda.Signer, raw string) (err error) {
+	s.Windows, err = lambda.ParseWindows(raw)
+	return err
 }

@@ -29,6 +29,7 @@ func good() map[string]string {
 		envGenesis:     "example.com/a=" + sum,
 		envFunction:    "publish",
 		envConcurrency: "8",
+		envWindow:      "02:00-05:00, sat 00:00-24:00",
 	}
 }
 
@@ -48,7 +49,7 @@ func TestOpen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.Bucket != "inbox" || s.Prefix != "in" || s.Only != lambda.Publishing || s.Concurrency != 8 || s.Public == nil || s.Private == nil || s.Keys == nil {
+	if s.Bucket != "inbox" || s.Prefix != "in" || s.Only != lambda.Publishing || s.Concurrency != 8 || len(s.Windows) != 2 || s.Public == nil || s.Private == nil || s.Keys == nil {
 		t.Errorf("%+v", s)
 	}
 	if s.Create("example.com/x") != nil || s.Create("example.org/team-x") != nil || s.Create("example.net/x") == nil {
@@ -70,7 +71,7 @@ func TestOpenLeast(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.Only != "" || s.Concurrency != lambda.DefaultConcurrency || s.Create("example.com/a") == nil {
+	if s.Only != "" || s.Concurrency != lambda.DefaultConcurrency || s.Windows != nil || s.Create("example.com/a") == nil {
 		t.Errorf("%+v", s)
 	}
 }
@@ -115,6 +116,14 @@ func TestOpenRefuses(t *testing.T) {
 		{envConcurrency, "0", "from 1 to"},
 		{envConcurrency, "many", "from 1 to"},
 		{envConcurrency, "1000", "from 1 to"},
+		{envWindow, "02:00", "not a stretch of time"},
+		{envWindow, "25:00-26:00", "not a time of day"},
+		{envWindow, "2:00-5:00", "not a time of day"},
+		{envWindow, "02:00-02:00", "no time at all"},
+		{envWindow, "24:00-02:00", "no time at all"},
+		{envWindow, "someday 02:00-05:00", "not a day"},
+		{envWindow, "02:00-05:00,", "not a stretch of time"},
+		{envWindow, ",", "not a stretch of time"},
 	} {
 		env := good()
 		env[tt.name] = tt.value
