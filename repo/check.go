@@ -374,7 +374,7 @@ func (c *Checker) checkTargets(ctx context.Context) error {
 }
 
 func (c *Checker) checkTarget(ctx context.Context, key, name string, target tuf.TargetFile) error {
-	wrong, err := compareObject(ctx, c.Source, key, name, target, c.Deep)
+	_, wrong, err := compareObject(ctx, c.Source, key, name, target, c.Deep)
 	if errors.Is(err, fs.ErrNotExist) {
 		wrong, err = fmt.Errorf("target %q is missing", name), nil
 	}

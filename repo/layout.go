@@ -90,6 +90,10 @@ func ProbeKey(collection, unique string) string {
 	return MetadataDir(collection) + "/probe-" + unique
 }
 
+// GarbageKey is an object that says what is about to be removed. It is removed
+// with it.
+func GarbageKey(collection string) string { return MetadataDir(collection) + "/garbage.json" }
+
 // TargetKey is the object that holds a target's bytes: its hash stands before
 // the last element of its name; TUF specification, section 6.2.
 func TargetKey(collection, name, sha256 string) string {

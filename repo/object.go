@@ -13,17 +13,17 @@ import (
 // says of it, and by its bytes if deep asks for that or the store does not even
 // say how many there are. What is wrong with the object is one result; err is
 // of the way to it, or wraps fs.ErrNotExist.
-func compareObject(ctx context.Context, s storage.Getter, key, name string, file tuf.TargetFile, deep bool) (wrong, err error) {
-	info, err := storage.Stat(ctx, s, key)
-	if err != nil {
-		return nil, err
+func compareObject(ctx context.Context, s storage.Getter, key, name string, file tuf.TargetFile, deep bool) (info storage.Info, wrong, err error) {
+	if info, err = storage.Stat(ctx, s, key); err != nil {
+		return info, nil, err
 	}
 	if info.Size >= 0 {
-		if err := compareInfo(info, name, file); err != nil || !deep {
-			return err, nil
+		if wrong = compareInfo(info, name, file); wrong != nil || !deep {
+			return info, wrong, nil
 		}
 	}
-	return compareBytes(ctx, s, key, name, file)
+	wrong, err = compareBytes(ctx, s, key, name, file)
+	return info, wrong, err
 }
 
 func compareInfo(info storage.Info, name string, file tuf.TargetFile) error {

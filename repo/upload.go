@@ -64,7 +64,7 @@ func (p *Publisher) checkUploads(ctx context.Context, plan *Plan) error {
 
 // compare looks at what the store has instead of what would be sent.
 func (p *Publisher) compare(ctx context.Context, store storage.Store, c Change) error {
-	wrong, err := compareObject(ctx, store, p.key(c), c.Name, c.Target, false)
+	_, wrong, err := compareObject(ctx, store, p.key(c), c.Name, c.Target, false)
 	if err != nil {
 		return err
 	}

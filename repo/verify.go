@@ -365,16 +365,31 @@ func sameContent(a, b tuf.TargetFile) bool {
 // answer says nothing about the submission.
 func (p *proposal) checkObject(ctx context.Context, store storage.Getter, t Target) error {
 	key := TargetKey(p.base.loader.Collection, t.Name, t.Hashes["sha256"])
-	wrong, err := compareObject(ctx, store, key, t.Name, t.TargetFile, false)
+	info, err := p.lookAt(ctx, store, key, t)
+	// Of what nobody knows the age of, nothing is removed.
+	if err != nil || info.Modified.IsZero() || p.now.Sub(info.Modified) < burnAfter {
+		return err
+	}
+	// It may be garbage, and about to be removed. Where no mark says so, the whole of
+	// that may have happened since the look at it.
+	if err := checkMark(ctx, store, p.base.loader.Collection, t.Name, key); err != nil {
+		return err
+	}
+	_, err = p.lookAt(ctx, store, key, t)
+	return err
+}
+
+func (p *proposal) lookAt(ctx context.Context, store storage.Getter, key string, t Target) (storage.Info, error) {
+	info, wrong, err := compareObject(ctx, store, key, t.Name, t.TargetFile, false)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return reject(t.Role, "target %q is not in the store: %w", t.Name, err)
+		return info, reject(t.Role, "target %q is not in the store: %w", t.Name, err)
 	case err != nil:
-		return fmt.Errorf("look at target %q: %w", t.Name, err)
+		return info, fmt.Errorf("look at target %q: %w", t.Name, err)
 	case wrong != nil:
-		return &Rejection{Role: t.Role, Reason: wrong}
+		return info, &Rejection{Role: t.Role, Reason: wrong}
 	}
-	return nil
+	return info, nil
 }
 
 // checkExpiries holds new signatures to the policy in the root.

@@ -1,0 +1,267 @@
+package repo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"publisher/internal/parallel"
+	"publisher/repo/tuf"
+	"publisher/storage"
+)
+
+// This file removes what unfinished publishes have left, and what was published
+// once and is not any more.
+//
+// A publish finds a target in the store and does not upload it again: what looks
+// like garbage now may be published in a moment. So there is a mark, an object
+// that names what is about to be removed. After it is written a new timestamp is
+// signed. Who loaded the collection before loses to that and begins again; who
+// loads it later finds the mark, and waits. What others have published in
+// between, the collector sees when it looks once more, and spares.
+
+// DefaultKeep is for how long what is not published any more stays: a client
+// that has read a timestamp finds everything that it leads to.
+const DefaultKeep = 30 * 24 * time.Hour
+
+// MinKeep leaves no room for a publish that is under way, or a client that is.
+const MinKeep = 48 * time.Hour
+
+const (
+	maxMarked    = 2000 // objects that go at once
+	removeAtOnce = 16
+)
+
+// A Collector removes garbage of a collection. The store must be a
+// storage.Deleter.
+type Collector struct {
+	Store      storage.Store
+	Collection string
+	Cache      Cache
+	Now        func() time.Time
+	Keep       time.Duration // at least MinKeep
+
+	// Renew has a new timestamp signed, whether one is due or not.
+	Renew func(ctx context.Context) error
+
+	// Removing, if set, is told of every object that is gone.
+	Removing func()
+}
+
+// Garbage is what no timestamp of the last Keep reaches, sorted by key.
+type Garbage []storage.Entry
+
+// Bytes is how many bytes it has together.
+func (g Garbage) Bytes() (n int64) {
+	for _, e := range g {
+		n += e.Size
+	}
+	return n
+}
+
+// Find lists the garbage and changes nothing. Roots are never garbage, nor is
+// what has another name than the layout gives. The error is a *VerifyError for a
+// collection that is damaged: whoever cannot tell what belongs to it must not
+// remove anything.
+func (c *Collector) Find(ctx context.Context) (Garbage, error) {
+	reached, err := c.reach(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var garbage Garbage
+	for _, dir := range []string{MetadataDir(c.Collection) + "/", TargetsDir(c.Collection) + "/"} {
+		for e, err := range c.Store.List(ctx, dir) {
+			if err != nil {
+				return nil, fmt.Errorf("list %s: %w", dir, err)
+			}
+			if !reached[e.Key] && c.mayGo(e) {
+				garbage = append(garbage, e)
+			}
+		}
+	}
+	return garbage, nil
+}
+
+// mayGo reports whether an object is old, and of a kind that can be garbage.
+func (c *Collector) mayGo(e storage.Entry) bool {
+	if e.Modified.IsZero() || c.Now().Sub(e.Modified) < c.Keep {
+		return false
+	}
+	if strings.HasPrefix(e.Key, TargetsDir(c.Collection)+"/") || strings.HasPrefix(e.Key, ProbeKey(c.Collection, "")) {
+		return true
+	}
+	name, ok := strings.CutPrefix(e.Key, MetadataDir(c.Collection)+"/")
+	role, _, slot := ParseSlot(name)
+	return ok && slot && role != tuf.RoleRoot
+}
+
+// Remove removes garbage that Find has found, as far as it still is, and returns
+// how many objects are gone. To run it again after an error goes on where it
+// stopped.
+func (c *Collector) Remove(ctx context.Context, garbage Garbage) (int, error) {
+	// What an interrupted run has marked comes first: publishers wait for it.
+	removed, err := c.finish(ctx)
+	for batch := range slices.Chunk(garbage, maxMarked) {
+		if err != nil {
+			break
+		}
+		var n int
+		n, err = c.removeBatch(ctx, batch)
+		removed += n
+	}
+	return removed, err
+}
+
+func (c *Collector) removeBatch(ctx context.Context, batch Garbage) (int, error) {
+	keys := make([]string, len(batch))
+	for i, e := range batch {
+		keys[i] = e.Key
+	}
+	if err := writeMark(ctx, c.Store, c.Collection, keys); err != nil {
+		return 0, err
+	}
+	return c.finish(ctx)
+}
+
+// finish removes what is marked, and then the mark.
+func (c *Collector) finish(ctx context.Context) (int, error) {
+	keys, version, err := readMark(ctx, c.Store, c.Collection)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	// From here on nobody can publish what is marked, except who has done so by now.
+	if err := c.Renew(ctx); err != nil {
+		return 0, fmt.Errorf("sign a new timestamp: %w", err)
+	}
+	reached, err := c.reach(ctx)
+	if err != nil {
+		return 0, err
+	}
+	var removed atomic.Int64
+	err = parallel.Each(ctx, removeAtOnce, len(keys), func(ctx context.Context, i int) error {
+		if reached[keys[i]] {
+			return nil
+		}
+		gone, err := c.remove(ctx, keys[i])
+		if gone {
+			removed.Add(1)
+		}
+		return err
+	})
+	if err == nil {
+		err = c.Store.(storage.Deleter).Delete(ctx, GarbageKey(c.Collection), version)
+	}
+	return int(removed.Load()), err
+}
+
+// remove reports whether an object is gone by this. The mark may be anybody's,
+// so what it names is looked at once more.
+func (c *Collector) remove(ctx context.Context, key string) (bool, error) {
+	if !storage.ValidKey(key) {
+		return false, nil
+	}
+	info, err := storage.Stat(ctx, c.Store, key)
+	if err == nil && !c.mayGo(storage.Entry{Key: key, Modified: info.Modified}) {
+		return false, nil
+	}
+	if err == nil {
+		err = c.Store.(storage.Deleter).Delete(ctx, key, info.Version)
+	}
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, storage.ErrConflict):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("remove %s: %w", key, err)
+	}
+	if c.Removing != nil {
+		c.Removing()
+	}
+	return true, nil
+}
+
+// reach is every key that a timestamp of the last Keep leads to.
+func (c *Collector) reach(ctx context.Context) (map[string]bool, error) {
+	view, err := writersLoader(c.Store, c.Collection, c.Cache, c.Now()).Load(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if !view.Published() {
+		return nil, ErrNotPublished
+	}
+	r := &reacher{collector: c, keys: map[string]bool{}, seen: map[string]bool{}}
+	// A snapshot is in force until its successor is, which may take a day from when
+	// that was written: older slots nobody builds upon.
+	since := c.Now().Add(-c.Keep - burnAfter)
+	newest := true
+	for rev, err := range view.History().All(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		if rev.Snapshot == 0 {
+			continue
+		}
+		if !rev.Stored {
+			return nil, errors.New("the store does not tell when objects were written, so that nothing can be said of their age")
+		}
+		if err := r.snapshot(ctx, rev.snapshot.file, newest); err != nil {
+			return nil, err
+		}
+		if newest = false; rev.Time.Before(since) {
+			break // all before it are older
+		}
+	}
+	return r.keys, nil
+}
+
+// A reacher follows snapshots to what they lead to.
+type reacher struct {
+	collector *Collector
+	keys      map[string]bool
+	seen      map[string]bool // slots of roles
+}
+
+func (r *reacher) snapshot(ctx context.Context, s *tuf.File[tuf.Snapshot], newest bool) error {
+	r.keys[SlotKey(r.collector.Collection, tuf.RoleSnapshot, s.Signed.Version)] = true
+	for name, meta := range s.Signed.Meta {
+		role := strings.TrimSuffix(name, ".json")
+		key := SlotKey(r.collector.Collection, role, meta.Version)
+		r.keys[key] = true
+		if r.seen[key] {
+			continue
+		}
+		r.seen[key] = true
+		if err := r.role(ctx, key, meta, newest); err != nil {
+			return unverified(path.Base(key), err)
+		}
+	}
+	return nil
+}
+
+// role follows one file of a role. One of the past that is gone leads nowhere any
+// more; of what is published now nothing may be missing.
+func (r *reacher) role(ctx context.Context, key string, meta tuf.MetaFile, newest bool) error {
+	data, _, err := storage.Read(ctx, r.collector.Store, key, maxMetadata)
+	if errors.Is(err, fs.ErrNotExist) && !newest {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	f, err := parseListed(data, meta, maxMetadata, func(*tuf.File[tuf.Targets]) error { return nil })
+	if err != nil {
+		return err
+	}
+	for name, file := range f.Signed.Targets {
+		r.keys[TargetKey(r.collector.Collection, name, file.Hashes["sha256"])] = true
+	}
+	return nil
+}

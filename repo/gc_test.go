@@ -1,0 +1,291 @@
+package repo_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"publisher/repo"
+	"publisher/repo/tuf"
+	"publisher/storage"
+	"publisher/storage/storagetest"
+)
+
+// newGarbageWorld is one in which slots may be deleted.
+func newGarbageWorld(t *testing.T) *world {
+	w := newWorld(t)
+	w.store = w.newMemory()
+	return w
+}
+
+// onRequest is the world's store with something done before its n-th request,
+// counted from 1.
+func (w *world) onRequest(n int, do func() storagetest.Fault) *storagetest.Faults {
+	return storagetest.NewFaults(w.store, func(r storagetest.Request) storagetest.Fault {
+		if r.N == n {
+			return do()
+		}
+		return storagetest.None
+	})
+}
+
+func (w *world) collector() *repo.Collector {
+	return &repo.Collector{
+		Store: w.store, Collection: collection, Cache: w.cache, Keep: repo.DefaultKeep,
+		Now:   func() time.Time { return w.now },
+		Renew: func(context.Context) error { _, err := w.refresh(true); return err },
+	}
+}
+
+func (w *world) garbage() []string {
+	w.t.Helper()
+	found, err := w.collector().Find(w.t.Context())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	keys := []string{}
+	for _, e := range found {
+		keys = append(keys, strings.TrimPrefix(e.Key, collection+"/"))
+	}
+	return keys
+}
+
+func (w *world) collect() (int, error) {
+	c := w.collector()
+	found, err := c.Find(w.t.Context())
+	if err != nil {
+		return 0, err
+	}
+	return c.Remove(w.t.Context(), found)
+}
+
+func (w *world) mustCollect() int {
+	w.t.Helper()
+	n, err := w.collect()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return n
+}
+
+// days lets time pass; what is due is renewed, as a schedule would.
+func (w *world) days(n int) {
+	w.t.Helper()
+	for range n {
+		w.now = w.now.Add(24 * time.Hour)
+		if _, err := w.refresh(false); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+}
+
+// TestCollectKeepsThirtyDays: what a timestamp of the last thirty days leads to
+// stays, what none leads to goes.
+func TestCollectKeepsThirtyDays(t *testing.T) {
+	w := newGarbageWorld(t)
+	w.mustPublish(add("old", "one"))
+	w.mustPublish(remove("old"), add("new", "two"))
+	if g := w.garbage(); len(g) != 0 {
+		t.Errorf("on the day itself, garbage is %q", g)
+	}
+	w.days(29)
+	if g := w.garbage(); len(g) != 0 {
+		t.Errorf("after 29 days garbage is %q", g)
+	}
+	w.days(3)
+	g := w.garbage()
+	for _, key := range []string{"metadata/1.targets.json", "metadata/1.snapshot.json", "targets/" + sum("one") + ".old"} {
+		if !slices.Contains(g, key) {
+			t.Errorf("%s is not garbage, but %q is", key, g)
+		}
+	}
+	if n := w.mustCollect(); n != len(g) {
+		t.Errorf("%d objects were removed of %d", n, len(g))
+	}
+	w.mustBeClean()
+	if g := w.garbage(); len(g) != 0 {
+		t.Errorf("afterwards garbage is %q", g)
+	}
+	if n := len(objects(t, w.store)); n == 0 {
+		t.Error("nothing is left")
+	}
+}
+
+// TestCollectOfInterruptedPublishes removes all that thirty publishes have left
+// which were killed, each after another number of writes.
+func TestCollectOfInterruptedPublishes(t *testing.T) {
+	w := newGarbageWorld(t)
+	w.mustPublish(add("kept", "kept"))
+	before := objects(t, w.store)
+	store := w.store
+	for i := range 30 {
+		w.store = w.onRequest(6+i%8, func() storagetest.Fault { return storagetest.Killed }).Store()
+		if _, err := w.publish(add(fmt.Sprintf("lost-%d", i), fmt.Sprint("lost ", i)), add(fmt.Sprintf("also-%d", i), fmt.Sprint("also ", i))); err == nil {
+			w.store = store
+			w.mustPublish(remove(fmt.Sprintf("lost-%d", i)), remove(fmt.Sprintf("also-%d", i)))
+		}
+	}
+	w.store = store
+	if len(objects(t, w.store)) == len(before) {
+		t.Fatal("the publishes have left nothing")
+	}
+	w.mustPublish(add("last", "last"))
+	w.days(33)
+	w.mustCollect()
+	w.mustBeClean()
+	left := objects(t, w.store)
+	for key := range left {
+		if strings.Contains(key, "lost-") || strings.Contains(key, "also-") {
+			t.Errorf("%s is still there", key)
+		}
+	}
+	if g := w.garbage(); len(g) != 0 {
+		t.Errorf("garbage is %q", g)
+	}
+}
+
+// TestCollectBesidePublish has a publisher find old garbage in the store, and a
+// collector remove it at every moment of that.
+func TestCollectBesidePublish(t *testing.T) {
+	for at := 0; ; at++ {
+		w := newGarbageWorld(t)
+		w.mustPublish(add("first", "first"))
+		w.mustPublish(add("again", "again"))
+		w.mustPublish(remove("again"))
+		w.days(33)
+		collected := false
+		store, other := w.store, w.with(t, w.store, w.newCache())
+		w.store = w.onRequest(at+1, func() storagetest.Fault {
+			collected = true
+			if _, err := other.collect(); err != nil {
+				t.Errorf("collect at request %d: %v", at, err)
+			}
+			return storagetest.None
+		}).Store()
+		_, err := w.publish(add("again", "again"))
+		w.store = store
+		var going *repo.CollectedError
+		if err != nil && !errors.As(err, &going) && !errors.As(err, new(*repo.Rejection)) {
+			t.Errorf("publish beside a collection at request %d: %v", at, err)
+		}
+		w.mustBeClean()
+		if err != nil {
+			w.mustPublish(add("again", "again"))
+			w.mustBeClean()
+		}
+		if w.targets()["again"] == "" {
+			t.Errorf("collection at request %d: the target is lost", at)
+		}
+		if !collected {
+			if at < 6 {
+				t.Fatalf("a publish makes %d requests", at)
+			}
+			return
+		}
+	}
+}
+
+// TestCollectInterrupted kills a collection at every request. The next one
+// finishes it, and publishes go on.
+func TestCollectInterrupted(t *testing.T) {
+	for at := 0; ; at++ {
+		w := newGarbageWorld(t)
+		w.mustPublish(add("first", "first"))
+		w.mustPublish(add("again", "again"))
+		w.mustPublish(remove("again"))
+		w.days(33)
+		store := w.store
+		w.store = w.onRequest(at+1, func() storagetest.Fault { return storagetest.Killed }).Store()
+		_, err := w.collect()
+		w.store = store
+		w.mustBeClean()
+		w.mustCollect()
+		w.mustBeClean()
+		if g := w.garbage(); len(g) != 0 {
+			t.Errorf("killed at write %d: garbage is %q", at, g)
+		}
+		if _, _, there := storage.Read(t.Context(), w.store, repo.GarbageKey(collection), 1<<20); there == nil {
+			t.Errorf("killed at write %d: the mark is still there", at)
+		}
+		w.mustPublish(add("again", "again"))
+		w.mustBeClean()
+		if err == nil {
+			return
+		}
+	}
+}
+
+// TestCollectPausedClient: a client that has read a timestamp a while ago finds
+// all that it leads to.
+func TestCollectPausedClient(t *testing.T) {
+	w := newGarbageWorld(t)
+	w.mustPublish(add("a", "one"))
+	paused := w.view()
+	w.mustPublish(remove("a"), add("b", "two"))
+	w.days(28)
+	w.mustCollect()
+	target, err := paused.Lookup(t.Context(), "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := paused.Key(target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := storage.Read(t.Context(), w.store, key, 100); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestCollectMarkIsHostile: what a mark names is removed only if it is garbage.
+func TestCollectMarkIsHostile(t *testing.T) {
+	w := newGarbageWorld(t)
+	w.mustPublish(add("a", "one"))
+	w.days(40)
+	keys := slices.Sorted(func(yield func(string) bool) {
+		for key := range objects(t, w.store) {
+			if !yield(fmt.Sprintf("%q", key)) {
+				return
+			}
+		}
+	})
+	text := fmt.Sprintf(`{"collection":%q,"keys":[%s,"elsewhere/targets/x","../x"]}`, collection, strings.Join(keys, ","))
+	if _, err := w.store.Put(t.Context(), repo.GarbageKey(collection), strings.NewReader(text), storage.Absent); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.store.Put(t.Context(), "elsewhere/targets/x", strings.NewReader("x"), storage.Absent); err != nil {
+		t.Fatal(err)
+	}
+	w.now = w.now.Add(40 * 24 * time.Hour)
+	if _, err := w.collect(); err != nil {
+		t.Fatal(err)
+	}
+	w.mustBeClean()
+	if objects(t, w.store)["elsewhere/targets/x"] == "" {
+		t.Error("an object of another collection is gone")
+	}
+}
+
+// TestCollectRefuses what is damaged: who cannot tell what belongs to it must not
+// remove anything.
+func TestCollectRefuses(t *testing.T) {
+	w := newGarbageWorld(t)
+	w.mustPublish(add("a", "one"))
+	w.days(40)
+	d := w.store.(storage.Deleter)
+	key := repo.SlotKey(collection, tuf.RoleTargets, 1)
+	info, err := storage.Stat(t.Context(), w.store, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Delete(t.Context(), key, info.Version); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.collector().Find(t.Context()); !errors.As(err, new(*repo.VerifyError)) {
+		t.Errorf("with targets gone: %v", err)
+	}
+}
