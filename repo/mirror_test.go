@@ -1,0 +1,225 @@
+package repo_test
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"publisher/repo"
+	"publisher/repo/tuf"
+	"publisher/storage"
+	"publisher/storage/storagetest"
+)
+
+// mirror copies the world's collection to another store, as somebody who trusts
+// its first root.
+func (w *world) mirror(to storage.Store) (*repo.Mirrored, error) {
+	m := &repo.Mirror{
+		Source: w.store, Store: to,
+		Loader: &repo.Loader{Source: w.store, Collection: collection, Cache: w.newCache(), Now: w.now},
+	}
+	v, _, err := m.Load(w.t.Context())
+	if err != nil {
+		return nil, err
+	}
+	return m.Copy(w.t.Context(), v)
+}
+
+func (w *world) mustMirror(to storage.Store) *repo.Mirrored {
+	w.t.Helper()
+	done, err := w.mirror(to)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return done
+}
+
+// published is what a check finds published: without what unfinished commits,
+// and versions of before, have left.
+func published(t *testing.T, w *world, s storage.Store) map[string]string {
+	t.Helper()
+	c := w.with(t, s, w.newCache()).collector()
+	c.Keep, c.Now = 0, func() time.Time { return w.now.Add(24 * 365 * time.Hour) }
+	garbage, err := c.Find(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := objects(t, s)
+	for _, e := range garbage {
+		delete(all, e.Key)
+	}
+	return all
+}
+
+// mirrored is a collection with something of everything.
+func mirrored(t *testing.T) *world {
+	w := newWorld(t)
+	w.mustPublish(add("a", "one"), add("dir/b+1", "two"))
+	w.delegate(tuf.RoleTargets, "releases", "releases/*")
+	w.mustPublish(in("releases", add("releases/x", "three")))
+	w.rotateOnline()
+	w.mustPublish(add("a", "four"), remove("dir/b+1"))
+	return w
+}
+
+func TestMirror(t *testing.T) {
+	w := mirrored(t)
+	to := storagetest.Immutable(t, w.newMemory())
+	first := w.mustMirror(to)
+	if first.Targets != 2 || first.Present != 0 || first.Versions[tuf.RoleRoot] != 2 {
+		t.Errorf("first copy: %+v", first)
+	}
+	if diff := cmp.Diff(published(t, w, w.store), objects(t, to)); diff != "" {
+		t.Errorf("the copy is another (-source +mirror):\n%s", diff)
+	}
+	w.with(t, to, w.newCache()).mustBeClean()
+
+	if again := w.mustMirror(to); again.Files != 0 || again.Targets != 0 || again.Present != 2 {
+		t.Errorf("a second copy copies %+v", again)
+	}
+	w.mustPublish(add("c", "five"))
+	if next := w.mustMirror(to); next.Files != 3 || next.Targets != 1 {
+		t.Errorf("after a publish it copies %+v", next)
+	}
+	w.with(t, to, w.newCache()).mustBeClean()
+}
+
+// TestMirrorInterrupted kills a copy at every request to either side; clients
+// find the version of before or the new one, and the next run finishes.
+func TestMirrorInterrupted(t *testing.T) {
+	w := mirrored(t)
+	before := w.newMemory()
+	w.mustMirror(before)
+	w.mustPublish(add("c", "five"), remove("a"))
+	for _, fault := range []storagetest.Fault{storagetest.Lost, storagetest.AppliedFailed, storagetest.AppliedAgain, storagetest.Killed} {
+		for n := 1; ; n++ {
+			to := copyStore(t, before, func() time.Time { return w.now })
+			broken := w.with(t, to, w.newCache()).onRequest(n, func() storagetest.Fault { return fault })
+			_, err := w.mirror(broken.Store())
+			w.with(t, to, w.newCache()).mustBeClean()
+			w.mustMirror(to)
+			w.with(t, to, w.newCache()).mustBeClean()
+			if diff := cmp.Diff(w.targets(), w.with(t, to, w.newCache()).targets()); diff != "" {
+				t.Fatalf("%v at request %d (-source +mirror):\n%s", fault, n, diff)
+			}
+			if err == nil && n > 20 {
+				break
+			}
+		}
+	}
+}
+
+// TestMirrorAcrossRotations: a mirror that has missed rotations serves every
+// client while it is brought up to date, as long as old and new keys sign
+// together.
+func TestMirrorAcrossRotations(t *testing.T) {
+	w := mirrored(t)
+	to := w.newMemory()
+	w.mustMirror(to)
+	w.rotateOnline()
+	faulty := storagetest.NewFaults(to, func(r storagetest.Request) storagetest.Fault {
+		if r.Method == "PUT" { // before and after each write
+			w.with(t, to, w.newCache()).view()
+		}
+		return storagetest.None
+	})
+	done, err := w.mirror(faulty.Store())
+	if err != nil || done.Moved {
+		t.Errorf("within the grace: %+v, %v", done, err)
+	}
+	w.with(t, to, w.newCache()).mustBeClean()
+
+	w.rotateOnline()
+	w.now = w.now.Add(time.Hour)
+	w.mustPublish(add("later", "later"))
+	if done := w.mustMirror(to); !done.Moved {
+		t.Error("after the grace it does not say that clients may have been refused")
+	}
+	w.with(t, to, w.newCache()).mustBeClean()
+}
+
+func TestMirrorRefuses(t *testing.T) {
+	spoil := func(key string, edit func([]byte) []byte) func(*world, storage.Store) {
+		return func(w *world, s storage.Store) {
+			data, version, err := storage.Read(w.t.Context(), s, key, 1<<20)
+			if err != nil {
+				w.t.Fatal(err)
+			}
+			if _, err := s.Put(w.t.Context(), key, bytes.NewReader(edit(bytes.Clone(data))), version); err != nil {
+				w.t.Fatal(err)
+			}
+		}
+	}
+	flip := func(data []byte) []byte { data[len(data)/2] ^= 1; return data }
+	shorter := func(data []byte) []byte { return data[:len(data)-1] }
+	longer := func(data []byte) []byte { return append(data, '!') }
+	target := repo.TargetKey(collection, "a", sum("four"))
+	for name, row := range map[string]struct {
+		source, mirror func(*world, storage.Store)
+		want           string
+	}{
+		"a flipped byte in a target":    {source: spoil(target, flip), want: "signed hash"},
+		"a target that is shorter":      {source: spoil(target, shorter), want: "bytes in the source"},
+		"a target that is longer":       {source: spoil(target, longer), want: "bytes in the source"},
+		"a flipped byte in targets":     {source: spoil(repo.SlotKey(collection, tuf.RoleTargets, 3), flip), want: "targets"},
+		"a flipped byte in the root":    {source: spoil(repo.SlotKey(collection, tuf.RoleRoot, 2), flip), want: "root"},
+		"the first root is another":     {source: spoil(repo.SlotKey(collection, tuf.RoleRoot, 1), flip), want: "root"},
+		"another slot in the mirror":    {mirror: func(w *world, s storage.Store) { w.put(s, repo.SlotKey(collection, tuf.RoleTargets, 3), "{}") }, want: "something else"},
+		"a target of other bytes there": {mirror: func(w *world, s storage.Store) { w.put(s, target, "five") }, want: "sha256"},
+		"garbage for a timestamp":       {mirror: func(w *world, s storage.Store) { w.put(s, repo.TimestampKey(collection), "{}") }, want: "timestamp.json of the mirror"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := mirrored(t)
+			w.t = t
+			source := copyStore(t, w.store, func() time.Time { return w.now })
+			to := w.newMemory()
+			if row.source != nil {
+				row.source(w, source)
+			}
+			if row.mirror != nil {
+				row.mirror(w, to)
+			}
+			before := objects(t, to)[repo.TimestampKey(collection)]
+			w.store = source
+			_, err := w.mirror(to)
+			if err == nil || !strings.Contains(err.Error(), row.want) {
+				t.Errorf("error %v, want one with %q", err, row.want)
+			}
+			if after := objects(t, to)[repo.TimestampKey(collection)]; after != before {
+				t.Error("it is published all the same")
+			}
+		})
+	}
+}
+
+func (w *world) put(s storage.Store, key, content string) {
+	w.t.Helper()
+	if _, err := s.Put(w.t.Context(), key, strings.NewReader(content), storage.Absent); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func TestMirrorAhead(t *testing.T) {
+	w := mirrored(t)
+	to := w.newMemory()
+	old := copyStore(t, w.store, func() time.Time { return w.now })
+	w.mustPublish(add("c", "five"))
+	w.mustMirror(to)
+	w.store = old
+	if _, err := w.mirror(to); !errors.Is(err, repo.ErrAhead) {
+		t.Errorf("an older source: %v", err)
+	}
+}
+
+// rotateOnline replaces the keys of snapshot and timestamp.
+func (w *world) rotateOnline() {
+	w.t.Helper()
+	keys := map[string]tuf.Key{tuf.RoleSnapshot: w.ring.Generate(w.t), tuf.RoleTimestamp: w.ring.Generate(w.t)}
+	if _, err := w.publisher().Rotate(w.t.Context(), to(keys, repo.DefaultGrace)); err != nil {
+		w.t.Fatal(err)
+	}
+}
