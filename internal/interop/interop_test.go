@@ -266,3 +266,22 @@ func TestPullEndsWithContext(t *testing.T) {
 		})
 	}
 }
+
+// TestDelegationWithoutFile: no client passes over a delegation whose role the snapshot does not list, though another
+// role has the target. Whoever delegates must publish the role's first version together with the delegation.
+func TestDelegationWithoutFile(t *testing.T) {
+	words := map[string]string{
+		"go-tuf-v2.4.2": "role late not found in snapshot", "go-tuf-v0.7.0": "role late not in snapshot",
+		"tuf-js-6.0.2": "of undefined (reading 'length')",
+	}
+	r := newRepo(t, edKey(t))
+	r.add("sub/hello.txt", strings.NewReader("hello\n"))
+	r.publishDelegatedBeside(1, "sub/*", "late")
+	p := r.serve()
+	for _, c := range Clients(t) {
+		if c.SkipDelegations() {
+			continue
+		}
+		t.Run(c.Name(), func(t *testing.T) { mustRefuse(t, c, p, words[c.Name()]) })
+	}
+}

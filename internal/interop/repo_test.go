@@ -99,15 +99,22 @@ func (r *repo) publish(v int64) {
 // publishDelegated is publish with all targets in the role "child", which is delegated the pattern.
 func (r *repo) publishDelegated(v int64, pattern string) {
 	r.tb.Helper()
+	r.publishDelegatedBeside(v, pattern)
+}
+
+// publishDelegatedBeside is publishDelegated with the pattern delegated to others first, who have published nothing.
+func (r *repo) publishDelegatedBeside(v int64, pattern string, others ...string) {
+	r.tb.Helper()
 	child := metadata.Targets(later)
 	child.Signed.Version, child.Signed.Targets = v, r.files
 	targets := metadata.Targets(later)
 	targets.Signed.Version = v
-	targets.Signed.Delegations = &metadata.Delegations{
-		Keys:  map[string]*metadata.Key{},
-		Roles: []metadata.DelegatedRole{{Name: "child", Threshold: 1, Paths: []string{pattern}}},
+	targets.Signed.Delegations = &metadata.Delegations{Keys: map[string]*metadata.Key{}}
+	for _, name := range append(others, "child") {
+		d := metadata.DelegatedRole{Name: name, Threshold: 1, Paths: []string{pattern}}
+		targets.Signed.Delegations.Roles = append(targets.Signed.Delegations.Roles, d)
+		r.ok(targets.Signed.AddKey(r.pub, name))
 	}
-	r.ok(targets.Signed.AddKey(r.pub, "child"))
 	r.snapshot(v, map[string]*metadata.Metadata[metadata.TargetsType]{"targets": targets, "child": child})
 }
 
