@@ -316,7 +316,8 @@ func (w *roleWalk) visit(ctx context.Context, role, parent string, signers tuf.R
 		c.problem("metadata", errors.New("the snapshot does not list targets"))
 		return nil
 	case !ok:
-		return nil // delegated, but nothing published yet
+		c.problem("metadata", fmt.Errorf("the snapshot does not list %s, which %s delegates to: clients fail there", RoleToNotary(role), RoleToNotary(parent)))
+		return nil
 	}
 	w.seen[role] = true
 	data, err := c.checkListed(ctx, role, meta)

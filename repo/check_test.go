@@ -191,6 +191,7 @@ func TestCheckRollback(t *testing.T) {
 		}},
 		{"an older snapshot", oldRole, []repo.Problem{
 			{File: "metadata/4.snapshot.json", What: "ci.deep.json is no longer listed"},
+			{File: "metadata", What: "the snapshot does not list targets/ci/deep, which targets/ci delegates to: clients fail there"},
 		}},
 	} {
 		c := &repo.Checker{

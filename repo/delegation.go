@@ -1,6 +1,7 @@
 package repo
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -106,4 +107,42 @@ func checkPattern(pattern string) error {
 		return fmt.Errorf("path pattern %q: ** is not recursive for any client; write one pattern per depth", pattern)
 	}
 	return nil
+}
+
+// A DelegationInfo is a delegation as people are shown it.
+type DelegationInfo struct {
+	Role        string   `json:"role"`
+	Paths       []string `json:"paths"`
+	KeyIDs      []string `json:"keyids"`
+	Threshold   int64    `json:"threshold"`
+	Terminating bool     `json:"terminating"`
+
+	// Waiting says that its people have published nothing yet.
+	Waiting bool `json:"waiting,omitempty"`
+}
+
+// Delegations is every delegation of the collection, in the order in which
+// clients ask the roles.
+func (v *View) Delegations(ctx context.Context) ([]DelegationInfo, error) {
+	all := []DelegationInfo{}
+	for role, err := range v.walk(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		t := &v.Targets[role].Signed
+		for d := range delegationsOf(t) {
+			all = append(all, DelegationInfo{
+				Role: d.Name, Paths: d.Paths, KeyIDs: peopleOf(t, d), Threshold: d.Threshold, Terminating: d.Terminating,
+				Waiting: len(t.Publisher.Initial[d.Name]) > 0 && v.waiting(ctx, t, d),
+			})
+		}
+	}
+	return all, nil
+}
+
+// waiting reports whether a role's people have not signed it yet.
+func (v *View) waiting(ctx context.Context, above *tuf.Targets, d *tuf.DelegatedRole) bool {
+	f, err := v.Role(ctx, d.Name)
+	people := tuf.Role{KeyIDs: peopleOf(above, d), Threshold: d.Threshold}
+	return err == nil && f.Verify(d.Name, people, above.Delegations.Keys) != nil
 }

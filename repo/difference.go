@@ -80,11 +80,14 @@ func compareRoots(before, after *tuf.Root) Difference {
 	return d
 }
 
-// delegatedTo is the delegations of a role, in order of priority.
+// delegatedTo is the delegations of a role, in order of priority, without the
+// keys that nobody holds.
 func delegatedTo(t *tuf.Targets) []tuf.DelegatedRole {
 	var all []tuf.DelegatedRole
 	for d := range delegationsOf(t) {
-		all = append(all, *d)
+		people := *d
+		people.KeyIDs = peopleOf(t, d)
+		all = append(all, people)
 	}
 	return all
 }

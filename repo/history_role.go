@@ -133,7 +133,7 @@ func (h *History) delegator(ctx context.Context, s *tuf.File[tuf.Snapshot], role
 		if err != nil {
 			return "", nil, err
 		}
-		if d := delegation(f, role); d != nil {
+		if d := findDelegation(&f.Signed, role); d != nil {
 			return name, d, nil
 		}
 	}

@@ -51,7 +51,7 @@ func (v *View) Role(ctx context.Context, role string) (*tuf.File[tuf.Targets], e
 		if err != nil {
 			return nil, err
 		}
-		if d := delegation(v.Targets[name], role); d != nil {
+		if d := findDelegation(&v.Targets[name].Signed, role); d != nil {
 			return v.delegated(ctx, v.Targets[name], d)
 		}
 	}
@@ -117,16 +117,6 @@ func (v *View) load(ctx context.Context, role string, verify func(*tuf.File[tuf.
 	}
 	v.Targets[role] = f
 	return f, v.keep(role+".json", f.Bytes())
-}
-
-// delegation finds a delegation by the name of the role.
-func delegation(parent *tuf.File[tuf.Targets], role string) *tuf.DelegatedRole {
-	for d := range delegationsOf(&parent.Signed) {
-		if d.Name == role {
-			return d
-		}
-	}
-	return nil
 }
 
 // walk yields the targets role and every role below it that was published, by

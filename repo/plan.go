@@ -1,6 +1,7 @@
 package repo
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,71 +21,175 @@ type Plan struct {
 	Roles   []RolePlan // those that change
 	Skipped []Change   // removals of what is not there (any more)
 
-	base    *View
-	content map[string]*tuf.Targets // of Roles
-	uploads []Change                // whose bytes the store may lack
+	// Left is the roles that are due to be signed again and are not: their keys
+	// are elsewhere. It is known once the others are signed.
+	Left []*ThresholdError
+
+	base     *View
+	content  map[string]*tuf.Targets // of Roles
+	uploads  []Change                // whose bytes the store may lack
+	order    []string                // of content, whoever delegates after those below
+	edits    map[string]Change       // the last change of each delegation, by role
+	used     map[string]Change       // the last change of a target or of the signatures, by role
+	resigned map[string]bool         // roles that lose signatures they need
+	renewed  map[string]bool         // roles to be signed again as they are
+	started  map[string]bool         // roles signed by keys made for it; known once that is done
+	optional bool                    // what cannot be renewed here is left as it is
 }
 
 // RolePlan is what happens to one role.
 type RolePlan struct {
-	Role    string   `json:"role"`
-	From    int64    `json:"from"` // the published version, 0 if there is none
-	Added   []string `json:"added,omitempty"`
-	Changed []string `json:"changed,omitempty"`
-	Removed []string `json:"removed,omitempty"`
-	Renewed bool     `json:"renewed,omitempty"` // signed again as it is
+	Role        string        `json:"role"`
+	From        int64         `json:"from"` // the published version, 0 if there is none
+	Added       []string      `json:"added,omitempty"`
+	Changed     []string      `json:"changed,omitempty"`
+	Removed     []string      `json:"removed,omitempty"`
+	Delegations []TrustChange `json:"delegations,omitempty"`
+	Renewed     bool          `json:"renewed,omitempty"`  // signed again as it is
+	Resigned    bool          `json:"resigned,omitempty"` // likewise, because it loses a key that signed it
+
+	KeyIDs    []string `json:"keyids"` // whose signatures it needs, Threshold of them
+	Threshold int64    `json:"threshold"`
 }
 
 // Empty reports that there is nothing to publish.
 func (p *Plan) Empty() bool { return len(p.Roles) == 0 }
 
 // Plan works out what publishing changes on top of v would do. Without any, that
-// is to sign targets again when less than a third of its life is left. The error
+// is to sign every role again of whose life less than a third is left. The error
 // is a *ChangeError naming the first change that cannot be applied.
 func (v *View) Plan(ctx context.Context, changes []Change) (*Plan, error) {
-	p := &Plan{First: !v.Published(), base: v, content: map[string]*tuf.Targets{}}
-	if p.First {
-		p.content[tuf.RoleTargets] = firstTargets(v.loader.Collection)
+	p := v.newPlan()
+	adds, err := p.applyAll(ctx, changes)
+	if err != nil {
+		return nil, err
 	}
+	if len(changes) == 0 && !p.First {
+		if err := p.renewDue(ctx); err != nil {
+			return nil, err
+		}
+	}
+	steps := []func(context.Context) error{p.settle, p.checkTree, p.diff, p.addSigners, p.sort}
+	for _, step := range steps {
+		if err := step(ctx); err != nil {
+			return nil, err
+		}
+	}
+	p.collectUploads(adds)
+	return p, nil
+}
+
+// CheckChanges reports whether changes can be applied one after the other; what
+// they leave incomplete may still be staged. The error is a *ChangeError.
+func (v *View) CheckChanges(ctx context.Context, changes []Change) error {
+	_, err := v.newPlan().applyAll(ctx, changes)
+	return err
+}
+
+func (v *View) newPlan() *Plan {
+	p := &Plan{
+		First: !v.Published(), base: v, content: map[string]*tuf.Targets{},
+		edits: map[string]Change{}, used: map[string]Change{},
+		resigned: map[string]bool{}, renewed: map[string]bool{}, started: map[string]bool{},
+	}
+	if p.First {
+		p.content[tuf.RoleTargets] = own(firstTargets(v.loader.Collection))
+	}
+	return p
+}
+
+// applyAll returns the additions of targets that are still in effect.
+func (p *Plan) applyAll(ctx context.Context, changes []Change) (map[[2]string]Change, error) {
 	adds := map[[2]string]Change{}
 	for _, c := range changes {
 		if err := p.apply(ctx, c, adds); err != nil {
 			return nil, &ChangeError{Change: c, Err: err}
 		}
 	}
-	if err := p.diff(ctx); err != nil {
-		return nil, err
-	}
-	p.collectUploads(adds)
-	if len(changes) == 0 && !p.First {
-		return p, p.renew(ctx)
-	}
-	return p, nil
+	return adds, nil
 }
 
-// renew plans to sign targets again, as it is, in the last third of its life.
-// Nobody else can, and what is signed too late is refused by every client.
-func (p *Plan) renew(ctx context.Context) error {
-	f, err := p.base.Role(ctx, tuf.RoleTargets)
-	if err != nil {
-		return err
+// renewDue plans to sign again, as it is, every role in the last third of its
+// life. Nobody but its own people can, and what is signed too late is refused by
+// every client. Roles whose keys are elsewhere are left to those who have them.
+func (p *Plan) renewDue(ctx context.Context) error {
+	p.optional = true
+	for role, err := range p.base.walk(ctx) {
+		if err != nil {
+			return err
+		}
+		expires := p.base.Targets[role].Head().Expires
+		if p.base.loader.Now.Before(LastThird(&p.base.Root().Signed, role, expires)) {
+			continue
+		}
+		if err := p.renew(ctx, role); err != nil {
+			return err
+		}
+		if err := p.renewInitial(ctx, role); err != nil {
+			return err
+		}
 	}
-	head := f.Head()
-	if p.base.loader.Now.Before(LastThird(&p.base.Root().Signed, tuf.RoleTargets, head.Expires)) {
-		return nil
-	}
-	if _, err := p.role(ctx, tuf.RoleTargets); err != nil {
-		return err
-	}
-	p.Roles = append(p.Roles, RolePlan{Role: tuf.RoleTargets, From: head.Version, Renewed: true})
 	return nil
 }
 
+// leave takes a role out of the plan that cannot be renewed here, as s found out
+// last, and what counts on its delegations having changed.
+func (p *Plan) leave(role string, s *signing, sub *Submission) {
+	last := len(s.missing) - 1
+	p.Left, s.missing = append(p.Left, s.missing[last]), s.missing[:last]
+	gone := []string{role}
+	for child := range p.content[role].Publisher.Initial {
+		if p.started[child] {
+			gone = append(gone, child)
+		}
+	}
+	for _, role := range gone {
+		delete(sub.Files, role)
+		delete(p.content, role)
+	}
+	p.order = without(p.order, gone)
+	p.Roles = slices.DeleteFunc(p.Roles, func(r RolePlan) bool { return slices.Contains(gone, r.Role) })
+}
+
+// renewInitial plans for a role that its people have not published yet: nobody
+// has its keys, and its delegator must start it again.
+func (p *Plan) renewInitial(ctx context.Context, role string) error {
+	if role == tuf.RoleTargets {
+		return nil
+	}
+	_, parent, err := p.delegator(ctx, role)
+	if err != nil || len(p.base.Targets[parent].Signed.Publisher.Initial[role]) == 0 {
+		return err
+	}
+	return p.renew(ctx, parent)
+}
+
+// renew plans to sign a role again, whatever else changes in it.
+func (p *Plan) renew(ctx context.Context, role string) error {
+	_, err := p.role(ctx, role)
+	p.renewed[role] = true
+	return err
+}
+
 func (p *Plan) apply(ctx context.Context, c Change, adds map[[2]string]Change) error {
+	switch c.Type {
+	case TypeTarget:
+		return p.applyTarget(ctx, c, adds)
+	case TypeDelegation:
+		return p.applyDelegation(ctx, c)
+	case TypeWitness:
+		p.used[c.Role] = c
+		return p.renew(ctx, c.Role)
+	}
+	return fmt.Errorf("unknown type %q", string(c.Type))
+}
+
+func (p *Plan) applyTarget(ctx context.Context, c Change, adds map[[2]string]Change) error {
 	t, err := p.role(ctx, c.Role)
 	if err != nil {
 		return err
 	}
+	p.used[c.Role] = c
 	where := [2]string{c.Role, c.Name}
 	switch c.Action {
 	case Add:
@@ -121,47 +226,55 @@ func withUnknown(t tuf.TargetFile, unknown jsontext.Value) tuf.TargetFile {
 	return t
 }
 
-// role returns the content of a role, to be changed.
+// role returns the content of a role, to be changed. One that nobody has signed
+// yet is empty.
 func (p *Plan) role(ctx context.Context, role string) (*tuf.Targets, error) {
+	if _, err := p.find(ctx, role); err != nil {
+		return nil, err
+	}
 	if t := p.content[role]; t != nil {
 		return t, nil
 	}
-	f, err := p.base.Role(ctx, role)
+	current, err := p.base.current(ctx, role)
 	if err != nil {
 		return nil, err
 	}
-	t := f.Signed
-	t.Targets = maps.Clone(f.Signed.Targets)
-	p.content[role] = &t
-	return &t, nil
+	t := firstTargets(p.base.loader.Collection)
+	if current != nil {
+		t = &current.Signed
+	}
+	p.content[role] = own(t)
+	return p.content[role], p.retire(ctx, p.content[role])
 }
 
-// allowed checks that a role's chain of delegations covers a target.
+// own is a copy that can be changed. It always has a table of delegations.
+func own(t *tuf.Targets) *tuf.Targets {
+	c := *t
+	c.Targets = maps.Clone(t.Targets)
+	c.Publisher.Initial = maps.Clone(t.Publisher.Initial)
+	d := tuf.Delegations{}
+	if t.Delegations != nil {
+		d = *t.Delegations
+	}
+	d.Roles = slices.Clone(d.Roles)
+	if d.Keys = maps.Clone(d.Keys); d.Keys == nil {
+		d.Keys = map[string]tuf.Key{}
+	}
+	c.Delegations = &d
+	return &c
+}
+
+// allowed checks that a role's chain of delegations covers a target. A
+// delegation that is not complete yet is looked at when it is published.
 func (p *Plan) allowed(ctx context.Context, role, name string) error {
-	for role != tuf.RoleTargets {
-		d, parent, err := p.base.delegator(ctx, role)
-		if err != nil {
-			return err
-		}
-		if !Delegates(d, name) {
-			return fmt.Errorf("it lies outside the paths of %s: %s", RoleToNotary(role), strings.Join(d.Paths, ", "))
-		}
-		role = parent
+	n, err := p.find(ctx, role)
+	if err != nil {
+		return err
+	}
+	if d := outside(n.chain, name); d != nil && len(d.Paths) > 0 {
+		return fmt.Errorf("it lies outside the paths of %s: %s", RoleToNotary(d.Name), strings.Join(d.Paths, ", "))
 	}
 	return nil
-}
-
-// delegator finds who delegates to a role.
-func (v *View) delegator(ctx context.Context, role string) (*tuf.DelegatedRole, string, error) {
-	for name, err := range v.walk(ctx) {
-		if err != nil {
-			return nil, "", err
-		}
-		if d := delegation(v.Targets[name], role); d != nil {
-			return d, name, nil
-		}
-	}
-	return nil, "", fmt.Errorf("%w: %s", ErrNoRole, RoleToNotary(role))
 }
 
 // diff compares the changed content with the published one, and drops roles in
@@ -172,21 +285,57 @@ func (p *Plan) diff(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		r := RolePlan{Role: role}
-		before := map[string]tuf.TargetFile{}
+		r := RolePlan{Role: role, Resigned: p.resigned[role], Renewed: p.renewed[role]}
+		before := &tuf.Targets{}
 		if current != nil {
-			r.From, before = current.Head().Version, current.Signed.Targets
+			r.From, before = current.Head().Version, &current.Signed
 		}
-		r.compare(before, p.content[role].Targets)
-		if current != nil && len(r.Added)+len(r.Changed)+len(r.Removed) == 0 {
+		content := p.content[role]
+		r.compare(before.Targets, content.Targets)
+		r.Delegations = compareTrust(delegatedTo(before), delegatedTo(content))
+		if current != nil && r.empty() {
 			delete(p.content, role)
 			continue
 		}
-		if err := checkCase(r.Added, p.content[role].Targets); err != nil {
+		if err := checkCase(r.Added, content.Targets); err != nil {
 			return err
 		}
+		finish(content)
 		p.Roles = append(p.Roles, r)
 	}
+	return nil
+}
+
+func (r *RolePlan) empty() bool {
+	return len(r.Added)+len(r.Changed)+len(r.Removed)+len(r.Delegations) == 0 && !r.Resigned && !r.Renewed
+}
+
+// addSigners tells for each role whose signatures it needs.
+func (p *Plan) addSigners(ctx context.Context) error {
+	for i := range p.Roles {
+		r := &p.Roles[i]
+		who, _, err := p.signers(ctx, r.Role)
+		if err != nil {
+			return err
+		}
+		r.KeyIDs, r.Threshold = who.KeyIDs, who.Threshold
+	}
+	return nil
+}
+
+// sort puts the roles to be signed into the order in which that is done.
+func (p *Plan) sort(ctx context.Context) error {
+	depths := map[string]int{}
+	for role := range p.content {
+		n, err := p.find(ctx, role)
+		if err != nil {
+			return err
+		}
+		depths[role] = len(n.chain)
+	}
+	p.order = slices.SortedFunc(maps.Keys(depths), func(a, b string) int {
+		return cmp.Or(depths[b]-depths[a], strings.Compare(a, b))
+	})
 	return nil
 }
 
@@ -268,4 +417,13 @@ func (p *Plan) Targets(role string) int {
 		return len(t.Targets)
 	}
 	return 0
+}
+
+// listed is the version of a role that the snapshot lists, 0 for none. A role
+// once listed stays listed, also while nothing delegates to it.
+func (v *View) listed(role string) int64 {
+	if !v.Published() {
+		return 0
+	}
+	return v.Snapshot.Signed.Meta[role+".json"].Version
 }

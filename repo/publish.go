@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
-	"slices"
 	"time"
 
 	"publisher/repo/tuf"
@@ -77,6 +75,9 @@ func (p *Publisher) Publish(ctx context.Context, changes []Change) (*Published, 
 			return &Published{Plan: plan}, err
 		}
 		sub, err := p.sign(ctx, plan, nil)
+		if plan.Empty() {
+			return &Published{Plan: plan}, err
+		}
 		var draft *DraftError
 		if err != nil && !errors.As(err, &draft) {
 			return nil, err
@@ -146,10 +147,11 @@ func (p *Publisher) loader() *Loader {
 	return writersLoader(p.Store, p.Collection, p.Cache, p.Now())
 }
 
-// sign turns the plan into a submission. The error is a *DraftError if keys are
-// missing.
+// sign turns the plan into a submission. Roles come before those that delegate
+// to them: starting a role adds to its delegation. The error is a *DraftError if
+// keys are missing.
 func (p *Publisher) sign(ctx context.Context, plan *Plan, taken map[string]int64) (*Submission, error) {
-	files, err := p.files(ctx, plan, taken)
+	drafted, err := p.draftFor(ctx, plan, taken)
 	if err != nil {
 		return nil, err
 	}
@@ -158,87 +160,94 @@ func (p *Publisher) sign(ctx context.Context, plan *Plan, taken map[string]int64
 		sub.Files[tuf.RoleRoot] = plan.base.Root().Bytes()
 	}
 	s := &signing{ring: p.Keys}
-	for _, role := range slices.Sorted(maps.Keys(files)) {
-		r, keys, err := plan.base.signers(ctx, role)
+	anySigned := false
+	for _, role := range plan.order {
+		f, err := p.signRole(ctx, s, plan, role, drafted[role], taken[role])
 		if err != nil {
 			return nil, err
 		}
-		if _, err := files[role].KeepSignatures(files[role].SignedBy(r.KeyIDs, keys, true)); err != nil {
-			return nil, err
+		if plan.optional && len(f.Signatures) == 0 {
+			plan.leave(role, s, sub)
+			continue
 		}
-		if err := signInto(ctx, s, role, r, keys, files[role]); err != nil {
-			return nil, err
-		}
-		if role == tuf.RoleTargets && len(files[role].Signatures) > 0 {
-			if err := p.signInGrace(ctx, plan.base, files[role]); err != nil {
+		if role == tuf.RoleTargets && len(f.Signatures) > 0 {
+			if err := p.signInGrace(ctx, plan.base, f); err != nil {
 				return nil, err
 			}
 		}
-		sub.Files[role] = files[role].Bytes()
+		anySigned = anySigned || len(f.Signatures) > 0 && !plan.started[role]
+		sub.Files[role] = f.Bytes()
 	}
-	if len(s.missing) > 0 && !p.Unsigned && !anySigned(files) {
+	if len(s.missing) > 0 && !p.Unsigned && !anySigned {
 		return nil, s.missing[0]
 	}
 	return sub, s.result(sub)
 }
 
-func anySigned(files map[string]*tuf.File[tuf.Targets]) bool {
-	for _, f := range files {
-		if len(f.Signatures) > 0 {
-			return true
-		}
-	}
-	return false
-}
-
-// files is the plan's roles as they are to be signed: those of an open draft if
-// it says the same, with the signatures that are good.
-func (p *Publisher) files(ctx context.Context, plan *Plan, taken map[string]int64) (map[string]*tuf.File[tuf.Targets], error) {
-	files := map[string]*tuf.File[tuf.Targets]{}
-	for role, content := range plan.content {
-		f, err := p.next(ctx, plan.base, role, *content, taken[role])
-		if err != nil {
+// signRole signs the next version of a role as far as the keyring goes, that of
+// an open draft if there is one.
+func (p *Publisher) signRole(ctx context.Context, s *signing, plan *Plan, role string, f *tuf.File[tuf.Targets], after int64) (*tuf.File[tuf.Targets], error) {
+	if f == nil {
+		var err error
+		if f, err = p.next(ctx, plan, role, after); err != nil {
 			return nil, err
 		}
-		files[role] = f
 	}
+	r, keys, err := plan.signers(ctx, role)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := f.KeepSignatures(f.SignedBy(r.KeyIDs, keys, true)); err != nil {
+		return nil, err
+	}
+	before := len(s.missing)
+	if err := signInto(ctx, s, role, r, keys, f); err != nil || len(s.missing) == before {
+		return f, err
+	}
+	started, err := p.start(ctx, plan, role, after)
+	if started != nil {
+		s.missing, f = s.missing[:before], started
+	}
+	return f, err
+}
+
+// draftFor is the files of an open draft that says what is to be signed now, with
+// their signatures; nil if none does.
+func (p *Publisher) draftFor(ctx context.Context, plan *Plan, taken map[string]int64) (map[string]*tuf.File[tuf.Targets], error) {
 	var first []byte
 	if plan.First {
 		first = plan.base.Root().Bytes()
 	}
 	for _, d := range p.Drafts {
+		likely := plan.like(d)
+		files := map[string]*tuf.File[tuf.Targets]{}
+		for _, role := range likely.order {
+			f, err := p.next(ctx, likely, role, taken[role])
+			if err != nil {
+				return nil, err
+			}
+			files[role] = f
+		}
 		if drafted := d.says(first, files, p.Now()); drafted != nil {
+			*plan = *likely
 			return drafted, nil
 		}
 	}
-	return files, nil
+	return nil, nil
 }
 
 // next is the next version of a role, not signed yet.
-func (p *Publisher) next(ctx context.Context, base *View, role string, t tuf.Targets, after int64) (*tuf.File[tuf.Targets], error) {
-	current, err := base.current(ctx, role)
+func (p *Publisher) next(ctx context.Context, plan *Plan, role string, after int64) (*tuf.File[tuf.Targets], error) {
+	t := *plan.content[role]
+	current, err := plan.base.current(ctx, role)
 	if err != nil {
 		return nil, err
 	}
 	t.Publisher.Parent = ""
 	if current != nil {
 		t.Publisher.Parent = current.SHA256()
-		after = max(after, current.Head().Version)
 	}
-	t.Version = after + 1
-	t.Expires = p.Now().Add(lifetime(&base.Root().Signed, role))
+	t.Version = max(after, plan.base.listed(role)) + 1
+	t.Expires = p.Now().Add(lifetime(&plan.base.Root().Signed, role))
 	return tuf.New(t)
-}
-
-// signers is who may sign a role.
-func (v *View) signers(ctx context.Context, role string) (tuf.Role, map[string]tuf.Key, error) {
-	if role == tuf.RoleTargets {
-		root := &v.Root().Signed
-		return root.Roles[role], root.Keys, nil
-	}
-	d, parent, err := v.delegator(ctx, role)
-	if err != nil {
-		return tuf.Role{}, nil, err
-	}
-	return tuf.Role{KeyIDs: d.KeyIDs, Threshold: d.Threshold}, v.Targets[parent].Signed.Delegations.Keys, nil
 }

@@ -57,7 +57,7 @@ func TestForge(t *testing.T) {
 	f := newForge(t, family(t))
 	f.At("targets")["later"] = object{"a field": []any{nil, 1}}
 	f.At("targets", "targets", "new")["custom"] = object{"any": nil}
-	f.Delegate("targets", "later", "later/*") // which has published nothing yet
+	f.Role(f.Delegate("targets", "later", "later/*"))
 	rsaKey := f.Foreign(tuf.TypeRSA, tuf.SchemeRSA, &forge.RSA().PublicKey, forge.SaltEqualsHash)
 	f.Hand(tuf.RoleTargets, rsaKey)
 	if _, _, err := f.commit(); err != nil {

@@ -173,11 +173,7 @@ func (v *View) rootParent() string {
 
 func (p *proposal) checkVersions() error {
 	for role, f := range p.targets {
-		var before int64
-		// A role once listed stays listed, also while nothing delegates to it.
-		if p.base.Published() {
-			before = p.base.Snapshot.Signed.Meta[role+".json"].Version
-		}
+		before := p.base.listed(role)
 		switch version := f.Head().Version; {
 		case version <= before:
 			return reject(role, "version %d is not greater than %d, the published one", version, before)
@@ -270,7 +266,7 @@ func (p *proposal) checkNode(ctx context.Context, n node, signers tuf.Role, keys
 	n.touched = n.touched || p.targets[n.role] != nil
 	p.tree = append(p.tree, n)
 	if n.file == nil {
-		return nil // delegated, but nothing published yet
+		return p.checkOld(n)
 	}
 	if err := p.checkSigned(n.file, n.role, signers, keys); err != nil {
 		return err
@@ -281,6 +277,16 @@ func (p *proposal) checkNode(ctx context.Context, n node, signers tuf.Role, keys
 		if err := p.checkNode(ctx, child, role, n.file.Signed.Delegations.Keys); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// checkOld lets a delegation without a file stay that another writer has
+// published: clients fail there as it is.
+func (p *proposal) checkOld(n node) error {
+	before := p.base.Targets[n.parent]
+	if before == nil || findDelegation(&before.Signed, n.role) == nil {
+		return reject(n.role, "its delegation comes without its first version, and no client passes over a delegation whose role has no file")
 	}
 	return nil
 }

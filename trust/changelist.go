@@ -2,6 +2,7 @@ package trust
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -164,11 +165,18 @@ func decode(line []byte) ([]repo.Change, error) {
 func check(c repo.Change) error {
 	switch {
 	case c.ID == "":
-		return fmt.Errorf("a change of %q without an ID", c.Name)
-	case c.Action != repo.Add && c.Action != repo.Remove:
-		return fmt.Errorf("a change of %q with action %q", c.Name, c.Action)
+		return fmt.Errorf("%s: a change without an ID", c)
+	case !slices.Contains(actions[c.Type], c.Action):
+		return fmt.Errorf("a change of %s %q with action %q", c.Type, cmp.Or(c.Name, c.Role), c.Action)
 	}
 	return nil
+}
+
+// actions is what there is to do with each type of change.
+var actions = map[repo.ChangeType][]repo.Action{
+	repo.TypeTarget:     {repo.Add, repo.Remove},
+	repo.TypeDelegation: {repo.Add, repo.Update, repo.Remove},
+	repo.TypeWitness:    {repo.Update},
 }
 
 // withIDs returns a copy of the changes with IDs that sort as they do.

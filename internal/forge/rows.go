@@ -327,6 +327,9 @@ func Tree() []Row {
 			delete(f.Files["targets"], "delegations")
 			delete(f.Files, "ci")
 		}, "targets/ci/deep: no role delegates to it"},
+		{"a delegation without the first version of its role", func(f *Forge) {
+			f.Delegate("targets", "later", "later/*")
+		}, "targets/later: its delegation comes without its first version"},
 		{"a role delegated to twice in one file", func(f *Forge) {
 			f.Delegate("targets", "x", "x/*")
 			f.Delegate("targets", "x", "x/*")

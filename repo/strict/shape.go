@@ -145,6 +145,7 @@ var (
 		"refresh_after": String,
 		"grace_until":   String,
 		"root_first":    Bool,
+		"initial":       Map(Array(String)),
 	})
 )
 

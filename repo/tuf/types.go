@@ -61,6 +61,9 @@ type Publisher struct {
 	// RootFirst, in a root, says that keys of the one before it are lost: it is
 	// published before what its own keys sign.
 	RootFirst bool `json:"root_first,omitzero"`
+	// Initial, in a targets role, is the IDs of keys by delegated role that
+	// signed the role's initial, empty version and were thrown away.
+	Initial map[string][]string `json:"initial,omitempty"`
 
 	Unknown jsontext.Value `json:",embed"`
 }
@@ -68,7 +71,7 @@ type Publisher struct {
 // IsZero reports whether nothing is set.
 func (p Publisher) IsZero() bool {
 	return p.Collection == "" && p.Parent == "" && len(p.Lifetimes) == 0 &&
-		p.RefreshAfter.IsZero() && p.GraceUntil.IsZero() && !p.RootFirst && len(p.Unknown) == 0
+		p.RefreshAfter.IsZero() && p.GraceUntil.IsZero() && !p.RootFirst && len(p.Initial) == 0 && len(p.Unknown) == 0
 }
 
 // Root is the content of a root file; section 4.3.

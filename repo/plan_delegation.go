@@ -1,0 +1,370 @@
+package repo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"publisher/repo/tuf"
+)
+
+// This file is how staged changes of delegations are applied. A delegation lies
+// in the file of the role above it, its parent, and has consequences below: a
+// role needs a first version together with its delegation, because no client
+// passes over one that has none, and a role that was signed by a key that goes
+// needs a version that the keys that stay have signed.
+
+// Errors about a delegation that is not complete when it is to be published.
+var (
+	ErrNoPaths = errors.New("it has no paths yet")
+	ErrNoKeys  = errors.New("it has no keys yet")
+)
+
+// parentOf is the role that delegates to role; its name tells.
+func parentOf(role string) string {
+	if i := strings.LastIndexByte(role, '.'); i >= 0 {
+		return role[:i]
+	}
+	return tuf.RoleTargets
+}
+
+// applyDelegation changes the file of the parent.
+func (p *Plan) applyDelegation(ctx context.Context, c Change) error {
+	if err := CheckDelegation(c.Role); err != nil {
+		return err
+	}
+	if err := p.checkOnlyParent(ctx, c.Role); err != nil {
+		return err
+	}
+	t, err := p.role(ctx, parentOf(c.Role))
+	if err != nil {
+		return err
+	}
+	p.edits[c.Role] = c
+	i := slices.IndexFunc(t.Delegations.Roles, func(d tuf.DelegatedRole) bool { return d.Name == c.Role })
+	switch {
+	case c.Action == Remove && i < 0:
+		p.Skipped = append(p.Skipped, c)
+		return nil
+	case c.Action == Remove:
+		t.Delegations.Roles = slices.Delete(t.Delegations.Roles, i, i+1)
+		delete(t.Publisher.Initial, c.Role)
+		return nil
+	case c.Delegation == nil:
+		return errors.New("it does not say what to change")
+	case c.Action == Add && i < 0:
+		t.Delegations.Roles = append(t.Delegations.Roles, tuf.DelegatedRole{Name: c.Role, Threshold: 1})
+		i = len(t.Delegations.Roles) - 1
+	case c.Action == Update && i < 0:
+		return fmt.Errorf("%w: %s", ErrNoRole, RoleToNotary(c.Role))
+	case c.Action != Add && c.Action != Update:
+		return fmt.Errorf("unknown action %q", c.Action)
+	}
+	return p.edit(c, &t.Delegations.Roles[i], t.Delegations.Keys)
+}
+
+// checkOnlyParent refuses a role that some other role delegates to than its name
+// says: it would have two.
+func (p *Plan) checkOnlyParent(ctx context.Context, role string) error {
+	_, parent, err := p.delegator(ctx, role)
+	switch {
+	case errors.Is(err, ErrNoRole):
+		return nil
+	case err != nil:
+		return err
+	case parent != parentOf(role):
+		return fmt.Errorf("%s delegates to it already", RoleToNotary(parent))
+	}
+	return nil
+}
+
+// edit applies a change to a delegation; keys is the table of its parent.
+func (p *Plan) edit(c Change, d *tuf.DelegatedRole, keys map[string]tuf.Key) error {
+	change := c.Delegation
+	if err := p.checkNewKeys(change.Keys); err != nil {
+		return err
+	}
+	for _, key := range change.Keys {
+		id := key.ID()
+		keys[id] = key
+		if !slices.Contains(d.KeyIDs, id) {
+			d.KeyIDs = append(slices.Clone(d.KeyIDs), id)
+		}
+	}
+	d.KeyIDs = without(d.KeyIDs, change.RemoveKeys)
+	for _, pattern := range change.Paths {
+		if err := checkPattern(pattern); err != nil {
+			return err
+		}
+	}
+	switch {
+	case change.AllPaths && c.Action == Add:
+		d.Paths = AllPaths()
+	case change.AllPaths:
+		d.Paths = nil
+	default:
+		d.Paths = without(addPaths(d.Paths, change.Paths), change.RemovePaths)
+	}
+	if change.Threshold < 0 {
+		return fmt.Errorf("threshold %d", change.Threshold)
+	}
+	if change.Threshold > 0 {
+		d.Threshold = change.Threshold
+	}
+	if change.Terminating != nil {
+		d.Terminating = *change.Terminating
+	}
+	return nil
+}
+
+// checkNewKeys refuses keys that must not serve a delegation.
+func (p *Plan) checkNewKeys(added []tuf.Key) error {
+	table := map[string]tuf.Key{}
+	for _, key := range added {
+		id := key.ID()
+		if _, twice := table[id]; twice {
+			return fmt.Errorf("key %s is given twice", tuf.ShortID(id))
+		}
+		table[id] = key
+		if err := checkOffline(&p.base.Root().Signed, id); err != nil {
+			return err
+		}
+	}
+	return checkKeys(table)
+}
+
+// checkOffline refuses a key that an online role has: what people decide must
+// not be signed by a key that a schedule uses.
+func checkOffline(root *tuf.Root, id string) error {
+	for _, online := range []string{tuf.RoleSnapshot, tuf.RoleTimestamp} {
+		if slices.Contains(root.Roles[online].KeyIDs, id) {
+			return fmt.Errorf("key %s serves %s", tuf.ShortID(id), online)
+		}
+	}
+	return nil
+}
+
+// A plannedRole is a role in the tree of delegations as it will be.
+type plannedRole struct {
+	name   string
+	parent string
+	file   *tuf.Targets         // nil if it has none yet
+	chain  []*tuf.DelegatedRole // the delegations from targets to here
+}
+
+// delegation is that of the parent to the role, nil for targets.
+func (n plannedRole) delegation() *tuf.DelegatedRole {
+	if len(n.chain) == 0 {
+		return nil
+	}
+	return n.chain[len(n.chain)-1]
+}
+
+// visitTree calls f for every role of the finished tree, parents first, in the
+// order in which clients ask them, until it says stop.
+func (p *Plan) visitTree(ctx context.Context, f func(plannedRole) (stop bool, err error)) error {
+	seen := map[string]bool{}
+	var visit func(n plannedRole) (bool, error)
+	visit = func(n plannedRole) (bool, error) {
+		if seen[n.name] {
+			return false, nil
+		}
+		seen[n.name] = true
+		var err error
+		if n.file, err = p.file(ctx, n.name); err != nil {
+			return true, err
+		}
+		if stop, err := f(n); stop || err != nil || n.file == nil {
+			return stop, err
+		}
+		for d := range delegationsOf(n.file) {
+			stop, err := visit(plannedRole{name: d.Name, parent: n.name, chain: append(slices.Clip(n.chain), d)})
+			if stop || err != nil {
+				return stop, err
+			}
+		}
+		return false, nil
+	}
+	_, err := visit(plannedRole{name: tuf.RoleTargets})
+	return err
+}
+
+// file is the content of a role as it will be, nil if it has none.
+func (p *Plan) file(ctx context.Context, role string) (*tuf.Targets, error) {
+	if t := p.content[role]; t != nil {
+		return t, nil
+	}
+	f, err := p.base.current(ctx, role)
+	if f == nil {
+		return nil, err
+	}
+	return &f.Signed, err
+}
+
+// find returns a role of the finished tree; the error wraps ErrNoRole if nothing
+// delegates to it.
+func (p *Plan) find(ctx context.Context, role string) (found plannedRole, err error) {
+	err = p.visitTree(ctx, func(n plannedRole) (bool, error) {
+		if n.name == role {
+			found = n
+		}
+		return n.name == role, nil
+	})
+	if err == nil && found.name == "" {
+		err = fmt.Errorf("%w: %s", ErrNoRole, RoleToNotary(role))
+	}
+	return found, err
+}
+
+// delegator finds who will delegate to a role.
+func (p *Plan) delegator(ctx context.Context, role string) (*tuf.DelegatedRole, string, error) {
+	n, err := p.find(ctx, role)
+	if err != nil {
+		return nil, "", err
+	}
+	return n.delegation(), n.parent, nil
+}
+
+// signers is who may sign a role.
+func (p *Plan) signers(ctx context.Context, role string) (tuf.Role, map[string]tuf.Key, error) {
+	if role == tuf.RoleTargets {
+		root := &p.base.Root().Signed
+		return root.Roles[role], root.Keys, nil
+	}
+	d, parent, err := p.delegator(ctx, role)
+	if err != nil {
+		return tuf.Role{}, nil, err
+	}
+	above, err := p.file(ctx, parent)
+	if err != nil {
+		return tuf.Role{}, nil, err
+	}
+	return tuf.Role{KeyIDs: d.KeyIDs, Threshold: d.Threshold}, above.Delegations.Keys, nil
+}
+
+// settle works out what changed delegations mean for the roles below them: which
+// get a first version, and which must be signed again by the keys that stay.
+func (p *Plan) settle(ctx context.Context) error {
+	if len(p.edits) == 0 {
+		return nil
+	}
+	return p.visitTree(ctx, func(n plannedRole) (bool, error) {
+		if _, edited := p.edits[n.name]; !edited {
+			return false, nil
+		}
+		return false, p.settleRole(ctx, n)
+	})
+}
+
+func (p *Plan) settleRole(ctx context.Context, n plannedRole) error {
+	current, err := p.base.current(ctx, n.name)
+	if err != nil {
+		return err
+	}
+	if current == nil {
+		_, err := p.role(ctx, n.name)
+		return err
+	}
+	d, table := n.delegation(), p.content[n.parent].Delegations.Keys
+	who := tuf.Role{KeyIDs: d.KeyIDs, Threshold: d.Threshold}
+	if checkRole(d.KeyIDs, d.Threshold, table) != nil || current.Verify(n.name, who, table) == nil {
+		return nil
+	}
+	p.resigned[n.name] = true
+	_, err = p.role(ctx, n.name)
+	return err
+}
+
+// checkTree refuses what commit would refuse, naming the change that is to blame.
+func (p *Plan) checkTree(ctx context.Context) error {
+	if len(p.edits) == 0 {
+		return nil
+	}
+	reached := map[string]bool{}
+	err := p.visitTree(ctx, func(n plannedRole) (bool, error) {
+		reached[n.name] = true
+		return false, p.checkPlanned(n)
+	})
+	if err != nil {
+		return err
+	}
+	for role, c := range p.used {
+		if !reached[role] {
+			return &ChangeError{Change: c, Err: fmt.Errorf("the delegation to %s is removed by another staged change", RoleToNotary(role))}
+		}
+	}
+	return nil
+}
+
+func (p *Plan) checkPlanned(n plannedRole) error {
+	if !slices.ContainsFunc(n.chain, p.edited) {
+		return nil
+	}
+	if len(n.chain) > maxDepth {
+		return p.blame(n, fmt.Errorf("it lies more than %d delegations deep", maxDepth))
+	}
+	if d := n.delegation(); p.edited(d) {
+		if err := checkPlannedDelegation(d, p.content[n.parent]); err != nil {
+			return p.blame(n, err)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(n.file.Targets)) {
+		if d := outside(n.chain, name); d != nil {
+			return p.blame(n, &OutsideError{Role: n.name, Target: name, Paths: d.Paths, Of: d.Name})
+		}
+	}
+	return nil
+}
+
+func (p *Plan) edited(d *tuf.DelegatedRole) bool {
+	_, edited := p.edits[d.Name]
+	return edited
+}
+
+// checkPlannedDelegation checks a delegation when it is to be published.
+func checkPlannedDelegation(d *tuf.DelegatedRole, above *tuf.Targets) error {
+	people := without(d.KeyIDs, above.Publisher.Initial[d.Name])
+	switch {
+	case len(people) == 0:
+		return ErrNoKeys
+	case len(d.Paths) == 0 && len(d.PathHashPrefixes) == 0:
+		return ErrNoPaths
+	}
+	return checkRole(people, d.Threshold, above.Delegations.Keys)
+}
+
+// An OutsideError reports a target that a role lists, or would list, outside the
+// paths that are delegated to it. One client refuses the whole repository then.
+type OutsideError struct {
+	Role   string
+	Target string
+	Of     string   // the role, it or one above it, whose paths do not cover the target
+	Paths  []string // those of Of
+}
+
+func (e *OutsideError) Error() string {
+	return fmt.Sprintf("target %s of %s lies outside the paths of %s: %s", e.Target, RoleToNotary(e.Role), RoleToNotary(e.Of), strings.Join(e.Paths, ", "))
+}
+
+// outside returns the first delegation of a chain that does not cover a target.
+func outside(chain []*tuf.DelegatedRole, name string) *tuf.DelegatedRole {
+	for _, d := range slices.Backward(chain) {
+		if !Delegates(d, name) {
+			return d
+		}
+	}
+	return nil
+}
+
+// blame names the staged change of a role, or of one above it, as the reason.
+func (p *Plan) blame(n plannedRole, err error) error {
+	for _, d := range slices.Backward(n.chain) {
+		if c, ok := p.edits[d.Name]; ok {
+			return &ChangeError{Change: c, Err: err}
+		}
+	}
+	return fmt.Errorf("%s: %w", RoleToNotary(n.name), err)
+}
