@@ -93,9 +93,9 @@ func matchPath(pattern, name string) bool {
 	return err == nil && ok
 }
 
-// checkPattern reports why a path pattern does not mean the same to every
+// CheckPattern reports why a path pattern does not mean the same to every
 // client.
-func checkPattern(pattern string) error {
+func CheckPattern(pattern string) error {
 	switch {
 	case pattern == "":
 		return fmt.Errorf("path pattern is empty")

@@ -96,7 +96,7 @@ func (p *Plan) edit(c Change, d *tuf.DelegatedRole, keys map[string]tuf.Key) err
 	}
 	d.KeyIDs = without(d.KeyIDs, change.RemoveKeys)
 	for _, pattern := range change.Paths {
-		if err := checkPattern(pattern); err != nil {
+		if err := CheckPattern(pattern); err != nil {
 			return err
 		}
 	}

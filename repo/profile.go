@@ -227,7 +227,7 @@ func checkDelegatedRole(d *tuf.DelegatedRole, keys map[string]tuf.Key) error {
 		return errors.New("it has no paths, without which python-tuf refuses the role that delegates")
 	}
 	for _, pattern := range d.Paths {
-		if err := checkPattern(pattern); err != nil {
+		if err := CheckPattern(pattern); err != nil {
 			return err
 		}
 	}

@@ -26,6 +26,7 @@ import (
 
 type addOptions struct {
 	stageOptions
+	roleOptions
 	custom    customOptions
 	recursive string
 	prefix    string
@@ -49,7 +50,8 @@ with files relative to the manifest's directory. In place of a file it may have
 "length" and "sha256" of an object that is in the store already.`,
 		Example: `  publisher add example.com/scripts install.sh ./install.sh
   publisher add example.com/scripts -R dist --prefix v1.2.0 --publish
-  publisher add example.com/scripts --from-manifest targets.jsonl`,
+  publisher add example.com/scripts --from-manifest targets.jsonl
+  publisher add example.com/scripts releases/app.tar.gz app.tar.gz -r targets/releases`,
 		Args: between(1, 3),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := o.check(args); err != nil {
@@ -63,7 +65,8 @@ with files relative to the manifest's directory. In place of a file it may have
 	f.StringVar(&o.prefix, "prefix", "", "with -R: `path` before the names of the targets")
 	f.StringVar(&o.manifest, "from-manifest", "", "add what this `file` lists, - for standard input")
 	o.custom.add(cmd)
-	o.add(f)
+	o.roleOptions.add(a, cmd, "add to")
+	o.stageOptions.add(f)
 	cmd.MarkFlagsMutuallyExclusive("recursive", "from-manifest")
 	return cmd
 }
@@ -114,6 +117,9 @@ func runAdd(ctx context.Context, a *app, args []string, o addOptions) error {
 		for i := range changes {
 			changes[i].Target.Custom = custom
 		}
+	}
+	if changes, err = o.inRoles(changes); err != nil {
+		return err
 	}
 	return a.stage(ctx, c, o.stageOptions, changes)
 }

@@ -14,6 +14,7 @@ import (
 
 type addHashOptions struct {
 	stageOptions
+	roleOptions
 	custom customOptions
 	sha256 string
 	sha512 string
@@ -38,14 +39,19 @@ the store, under COLLECTION/targets/DIR/HASH.BASE for the name DIR/BASE.`,
 			if err != nil {
 				return err
 			}
-			return a.stage(cmd.Context(), c, o.stageOptions, []repo.Change{change})
+			changes, err := o.inRoles([]repo.Change{change})
+			if err != nil {
+				return err
+			}
+			return a.stage(cmd.Context(), c, o.stageOptions, changes)
 		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.sha256, "sha256", "", "the SHA-256 of the target, in `hex`")
 	f.StringVar(&o.sha512, "sha512", "", "the SHA-512 of the target, in `hex`: checked for its form, not published, because some clients would look for the object under it")
 	o.custom.add(cmd)
-	o.add(f)
+	o.roleOptions.add(a, cmd, "add to")
+	o.stageOptions.add(f)
 	return cmd
 }
 

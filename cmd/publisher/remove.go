@@ -14,6 +14,7 @@ import (
 
 type removeOptions struct {
 	stageOptions
+	roleOptions
 	ignoreMissing bool
 }
 
@@ -32,7 +33,8 @@ where pullers that are in the middle of an update still find them.`,
 		},
 	}
 	cmd.Flags().BoolVar(&o.ignoreMissing, "ignore-missing", false, "accept names that are not there")
-	o.add(cmd.Flags())
+	o.roleOptions.add(a, cmd, "remove from")
+	o.stageOptions.add(cmd.Flags())
 	return cmd
 }
 
@@ -41,21 +43,24 @@ func runRemove(ctx context.Context, a *app, name string, names []string, o remov
 	if err != nil {
 		return err
 	}
-	if !o.ignoreMissing {
-		if err := a.checkThere(ctx, c, s, names); err != nil {
-			return err
-		}
-	}
 	var changes []repo.Change
 	for _, target := range names {
-		changes = append(changes, repo.Change{Action: repo.Remove, Role: tuf.RoleTargets, Name: target})
+		changes = append(changes, repo.Change{Action: repo.Remove, Name: target})
+	}
+	if changes, err = o.inRoles(changes); err != nil {
+		return err
+	}
+	if !o.ignoreMissing {
+		if err := a.checkThere(ctx, c, s, changes); err != nil {
+			return err
+		}
 	}
 	return a.stage(ctx, c, o.stageOptions, changes)
 }
 
-// checkThere refuses names that are neither published nor staged.
-func (a *app) checkThere(ctx context.Context, c *trust.Collection, s trust.Settings, names []string) error {
-	there, err := a.publishedTargets(ctx, c, s)
+// checkThere refuses removals of targets that are neither published nor staged.
+func (a *app) checkThere(ctx context.Context, c *trust.Collection, s trust.Settings, removals []repo.Change) error {
+	v, err := a.loadExpired(ctx, c, s)
 	if err != nil {
 		return err
 	}
@@ -63,34 +68,42 @@ func (a *app) checkThere(ctx context.Context, c *trust.Collection, s trust.Setti
 	if err != nil {
 		return err
 	}
-	for _, change := range staged {
-		there[change.Name] = change.Action == repo.Add
-	}
-	for _, name := range names {
-		if !there[name] {
-			return hinted(fmt.Errorf("%w: %s", repo.ErrNoTarget, name),
+	for _, r := range removals {
+		there, err := publishedIn(ctx, v, r)
+		if err != nil {
+			return err
+		}
+		for _, change := range staged {
+			if change.Type == repo.TypeTarget && change.Role == r.Role && change.Name == r.Name {
+				there = change.Action == repo.Add
+			}
+		}
+		if !there {
+			return hinted(fmt.Errorf("%w: %s", repo.ErrNoTarget, inRole(r)),
 				"publisher list %s shows what is there; --ignore-missing accepts this", c.Name())
 		}
 	}
 	return nil
 }
 
-func (a *app) publishedTargets(ctx context.Context, c *trust.Collection, s trust.Settings) (map[string]bool, error) {
-	there := map[string]bool{}
-	v, err := a.loadExpired(ctx, c, s)
+// inRole is the target of a change as people are told of it.
+func inRole(c repo.Change) string {
+	if c.Role == tuf.RoleTargets {
+		return c.Name
+	}
+	return c.Name + " in " + repo.RoleToNotary(c.Role)
+}
+
+// publishedIn reports whether the target of a change is published in its role.
+func publishedIn(ctx context.Context, v *repo.View, c repo.Change) (bool, error) {
+	f, err := v.Role(ctx, c.Role)
+	if errors.Is(err, repo.ErrNotPublished) || errors.Is(err, repo.ErrNoRole) {
+		return false, nil
+	}
 	if err != nil {
-		return nil, err
+		return false, err
 	}
-	f, err := v.Role(ctx, tuf.RoleTargets)
-	if errors.Is(err, repo.ErrNotPublished) {
-		return there, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	for name := range f.Signed.Targets {
-		there[name] = true
-	}
+	_, there := f.Signed.Targets[c.Name]
 	return there, nil
 }
 

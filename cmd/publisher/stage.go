@@ -82,11 +82,17 @@ func (a *app) stage(ctx context.Context, c *trust.Collection, o stageOptions, ch
 	if err := a.checkNames(c, changes); err != nil {
 		return err
 	}
+	if err := a.checkStaging(ctx, c, changes); err != nil {
+		return err
+	}
 	staged, err := c.Changelist().Append(changes...)
 	if err != nil {
 		return fmt.Errorf("stage: %w", err)
 	}
 	for _, change := range staged {
+		if change.Type != repo.TypeTarget {
+			continue
+		}
 		a.debugf("%s: %d bytes, sha256 %s", change.Name, change.Target.Length, change.Target.Hashes["sha256"])
 	}
 	if err := a.resultUnless(o.publish, staged); err != nil {
@@ -107,7 +113,7 @@ func (a *app) resultUnless(publishes bool, staged []repo.Change) error {
 	}
 	return a.result(staged, func(w io.Writer) error {
 		for _, change := range staged {
-			if _, err := fmt.Fprintf(w, "staged %s %s\n", change.Action, change.Name); err != nil {
+			if _, err := fmt.Fprintf(w, "staged %s\n", change); err != nil {
 				return err
 			}
 		}
@@ -124,7 +130,10 @@ func (a *app) checkNames(c *trust.Collection, changes []repo.Change) error {
 	}
 	folded := map[string]string{}
 	for i, change := range append(before, changes...) {
-		fold := repo.FoldTargetName(change.Name)
+		if change.Type != repo.TypeTarget {
+			continue
+		}
+		fold := change.Role + " " + repo.FoldTargetName(change.Name)
 		if change.Action == repo.Remove {
 			delete(folded, fold)
 			continue
@@ -146,7 +155,7 @@ func (a *app) warnNames(changes []repo.Change) {
 	warned := 0
 	for _, change := range changes {
 		w := repo.TargetNameWarning(change.Name)
-		if w == "" || change.Action != repo.Add {
+		if w == "" || change.Action != repo.Add || change.Type != repo.TypeTarget {
 			continue
 		}
 		if warned++; warned > maxNameWarnings {

@@ -130,7 +130,7 @@ func (a *app) printState(w io.Writer, s state) error {
 func printStaged(w io.Writer, staged []repo.Change) error {
 	rows := make([][]string, len(staged))
 	for i, c := range staged {
-		rows[i] = []string{strconv.Itoa(i), string(c.Action), repo.RoleToNotary(c.Role), "target", c.Name}
+		rows[i] = []string{strconv.Itoa(i), string(c.Action), repo.RoleToNotary(c.Role), c.Type.String(), changePath(c)}
 	}
 	return printTable(w, []string{"#", "ACTION", "SCOPE", "TYPE", "PATH"}, rows)
 }
