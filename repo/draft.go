@@ -48,7 +48,7 @@ type DraftError struct {
 func (e *DraftError) Error() string {
 	parts := make([]string, len(e.Missing))
 	for i, m := range e.Missing {
-		parts[i] = m.Error()
+		parts[i] = fmt.Sprintf("%s has %d of %d", RoleToNotary(m.Role), m.Have, m.Need)
 	}
 	return "signatures are missing: " + strings.Join(parts, "; ")
 }
@@ -73,6 +73,13 @@ func newDraft(sub *Submission) (*Draft, error) {
 // ID names what is to be signed, whoever has signed it so far: it is the SHA-256
 // (hex) of the collection's name and of what each role says.
 func (d *Draft) ID() string { return d.id }
+
+// Bare is the draft without the published version that it carries.
+func (d *Draft) Bare() *Draft {
+	c := d.copy()
+	c.Base = nil
+	return c
+}
 
 func (d *Draft) copy() *Draft {
 	c := *d

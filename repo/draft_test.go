@@ -180,7 +180,7 @@ func TestReview(t *testing.T) {
 	if has, err := c.writersView().Has(t.Context(), draft); !has || err != nil {
 		t.Errorf("the published draft is not known as such: %v, %v", has, err)
 	}
-	if _, err := c.review(draft); !errors.As(err, new(*repo.StaleError)) {
+	if _, err := c.review(draft); !errors.Is(err, repo.ErrDraftPublished) {
 		t.Errorf("what is published could be signed again: %v", err)
 	}
 }

@@ -191,10 +191,16 @@ func (v *View) carryListed(ctx context.Context, base map[string][]byte) error {
 func (d *Draft) Carried(ctx context.Context, cache Cache, now time.Time) (*View, error) {
 	l := &Loader{Source: carried(d.Base), Collection: d.Collection, Cache: cache, Now: now, IgnoreExpiry: true}
 	v, err := l.Load(ctx)
-	if errors.Is(err, fs.ErrNotExist) && len(d.Base) == 0 && d.Files[tuf.RoleRoot] != nil {
+	if errors.Is(err, ErrNoRoot) && d.First() {
 		return d.nothing(l), nil
 	}
 	return v, err
+}
+
+// First reports whether the draft starts a collection.
+func (d *Draft) First() bool {
+	f, err := tuf.Parse[tuf.Root](d.Files[tuf.RoleRoot], MaxRoot)
+	return err == nil && f.Signed.Version == 1
 }
 
 // nothing is the View of a collection of which there is nothing yet.

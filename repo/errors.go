@@ -16,6 +16,13 @@ var (
 	// already, under another root.
 	ErrPublished = errors.New("the collection is published already, under another root")
 
+	// ErrDraftPublished reports a draft that is published, by whoever did it.
+	ErrDraftPublished = errors.New("the draft is published")
+
+	// ErrNoRoot reports a collection of which no root is trusted here: its first
+	// one is being signed.
+	ErrNoRoot = errors.New("no root of the collection is trusted here")
+
 	// ErrNoTarget reports a target that no role lists.
 	ErrNoTarget = errors.New("no such target")
 

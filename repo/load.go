@@ -188,6 +188,9 @@ func parseCached[T tuf.Content](c Cache, name string, max int64) *tuf.File[T] {
 
 func (v *View) trustedRoot() error {
 	data, err := v.loader.Cache.Get("root.json")
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: %w", ErrNoRoot, err)
+	}
 	if err != nil {
 		return fmt.Errorf("read trusted root: %w", err)
 	}

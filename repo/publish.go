@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"publisher/repo/tuf"
@@ -37,6 +38,10 @@ type Publisher struct {
 	// publish would have signed, it goes on with that one and the signatures that
 	// it has.
 	Drafts []*Draft
+
+	// Replacing, if set, is told before one of Drafts is given up for another one
+	// of the same roles, with other changes; its error ends the publish.
+	Replacing func(*Draft) error
 
 	// Unsigned has Publish make a draft also where it holds no key at all for any
 	// role that changes.
@@ -233,7 +238,22 @@ func (p *Publisher) draftFor(ctx context.Context, plan *Plan, taken map[string]i
 			return drafted, nil
 		}
 	}
-	return nil, nil
+	return nil, p.replace(plan)
+}
+
+// replace asks for each draft that what is to be signed now stands against:
+// only one of the two can be published.
+func (p *Publisher) replace(plan *Plan) error {
+	for _, d := range p.Drafts {
+		common := slices.ContainsFunc(d.Roles(), func(role string) bool { return slices.Contains(plan.order, role) })
+		if !common || p.Replacing == nil {
+			continue
+		}
+		if err := p.Replacing(d); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // next is the next version of a role, not signed yet.

@@ -72,9 +72,26 @@ func (p *proposal) demandRoot() error {
 // Review checks a draft on top of the published version, as hostile as a
 // submission. Where store is nil, the bytes of targets are not looked for.
 //
-// The error is a *StaleError if somebody else's publish came first, a *Rejection
-// if the draft cannot be published whoever signs it: the draft is dead then.
+// The error is ErrDraftPublished if the draft is published, a *StaleError if
+// somebody else's publish came first, a *Rejection if the draft cannot be
+// published whoever signs it: it is dead in all three cases.
 func (v *View) Review(ctx context.Context, d *Draft, store storage.Getter, now time.Time) (*Review, error) {
+	r, err := v.review(ctx, d, store, now)
+	var stale *StaleError
+	if !errors.As(err, &stale) {
+		return r, err
+	}
+	has, hasErr := v.Has(ctx, d)
+	switch {
+	case hasErr != nil:
+		return nil, errors.Join(err, hasErr)
+	case has:
+		return nil, ErrDraftPublished
+	}
+	return nil, err
+}
+
+func (v *View) review(ctx context.Context, d *Draft, store storage.Getter, now time.Time) (*Review, error) {
 	p := &proposal{base: v, targets: map[string]*tuf.File[tuf.Targets]{}, now: now, draft: true}
 	steps := []func() error{
 		func() error { return p.parse(d.Submission()) },
@@ -249,6 +266,10 @@ func (r *Review) signers(role string) []string {
 
 // Covers reports whether the draft has a file of that role.
 func (r *Review) Covers(role string) bool { return r.Draft.Files[role] != nil }
+
+// Stranger reports whether nothing that is trusted here vouches for the draft:
+// it starts a collection that is not known.
+func (r *Review) Stranger() bool { return len(r.p.base.Roots) == 0 }
 
 // compare works out what the draft changes.
 func (r *Review) compare(ctx context.Context) error {

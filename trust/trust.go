@@ -8,6 +8,7 @@
 //	collections/<collection>/changelist.jsonl
 //	                                         staged changes: one line for each Append, a JSON array
 //	collections/<collection>/pending.json    the submission that was left for an online signer, if it may be unanswered
+//	collections/<collection>/drafts/         submissions whose signatures are being collected
 //	collections/.new/<collection>/           a collection being created or deleted
 //	locks/                                   empty files, never removed
 //

@@ -31,6 +31,7 @@ type app struct {
 
 	configFrom setting // the configuration file, empty if there is none
 
+	inboxAlone  bool   // an inbox is of use without an online signer: for drafts
 	named       string // the collection that this command is about, empty for several
 	trust       *trust.Dir
 	now         func() time.Time

@@ -29,6 +29,7 @@ const (
 	exitExpiring     = 7
 	exitKey          = 8
 	exitThreshold    = 9
+	exitDraft        = 10
 	exitInterrupted  = 130
 )
 
@@ -43,6 +44,7 @@ const exitCodesHelp = `Exit codes:
   7    expiring (status --fail-within)
   8    key or passphrase
   9    threshold not met
+  10   a draft waits for signatures of others
   130  interrupted`
 
 var errInterrupted = errors.New("interrupted")
@@ -159,6 +161,8 @@ var diagnoses = []struct {
 	{as[*repo.ExpiredError], exitVerification, "ask its publisher to run: publisher refresh COLLECTION (timestamp, snapshot) or publisher publish COLLECTION (targets)"},
 	{as[*repo.VerifyError], exitVerification, verifyHint},
 	{as[*repo.GraceError], exitConflict, "run the same command again after that time"},
+	{as[*repo.DraftError], exitDraft, "publisher sign COLLECTION"},
+	{is(repo.ErrNoRoot), exitNotFound, "publisher sign COLLECTION shows whose signatures its first root needs"},
 	{as[*repo.ThresholdError], exitThreshold, "publisher key import FILE --role ROLE brings in a missing key"},
 	{is(keys.ErrPassphrase), exitKey, "set PUBLISHER_<ROLE>_PASSPHRASE, or use --passphrase-file FILE"},
 	{is(repo.ErrPublished), exitConflict, "publisher trust add COLLECTION --root FILE to use the one that is there, or choose another name"},

@@ -22,6 +22,7 @@ var jsonRuns = []struct{ verb, args string }{
 	{"add", "example.com/a x $DIR/file"},
 	{"status", "example.com/a"},
 	{"publish", "example.com/a"},
+	{"sign", "example.com/a"},
 	{"addhash", "example.com/a y 2 --sha256 87428fc522803d31065e7bce3cf03fe475096631e5e07bbd7a0fde60c4cf25c7"},
 	{"reset", "example.com/a --all"},
 	{"remove", "example.com/a x --ignore-missing"},

@@ -257,15 +257,17 @@ func (p *logPrinter) printTargets(c repo.RoleChange) {
 	}
 }
 
-// printTrust tells how the trust in a role changed.
-func (p *logPrinter) printTrust(d repo.TrustChange) {
+func (p *logPrinter) printTrust(d repo.TrustChange) { p.linef(2, "%s", trustText(d, p.key)) }
+
+// trustText tells how the trust in a role changed.
+func trustText(d repo.TrustChange, key func(id string) string) string {
 	var what []string
 	for _, list := range []struct {
 		what  string
 		names []string
 		show  func(string) string
 	}{
-		{"key %s added", d.KeysAdded, p.key}, {"key %s removed", d.KeysRemoved, p.key},
+		{"key %s added", d.KeysAdded, key}, {"key %s removed", d.KeysRemoved, key},
 		{"path %s added", d.PathsAdded, printable}, {"path %s removed", d.PathsRemoved, printable},
 	} {
 		for _, name := range list.names {
@@ -288,5 +290,5 @@ func (p *logPrinter) printTrust(d repo.TrustChange) {
 	if len(what) > 0 {
 		role += ": " + strings.Join(what, ", ")
 	}
-	p.linef(2, "%s", role)
+	return role
 }

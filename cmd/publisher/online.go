@@ -273,7 +273,7 @@ func (a *app) overrideOnline(s *trust.Settings) *trust.Settings {
 // checkOnline refuses a signer without an inbox, and what is none.
 func (a *app) checkOnline(s *trust.Settings) error {
 	switch {
-	case s.Online == "" && a.flags.inbox == "":
+	case s.Online == "" && (a.flags.inbox == "" || a.inboxAlone):
 		return nil
 	case s.Online == "":
 		return usage(onlineHint, "--inbox goes with --online: there is no signer")

@@ -35,9 +35,15 @@ With nothing staged it signs targets again if less than a third of its life is
 left, or none.
 
 Where an online signer holds the keys of snapshot and timestamp, it is left what
-was signed here, and asked to commit it.`,
+was signed here, and asked to commit it.
+
+Where keys of others must sign too, the files are uploaded and a draft is kept:
+the exit code is 10, and "publisher sign" goes on. To run publish again with the
+same changes keeps the draft and the signatures that it has got meanwhile. The
+changes stay staged until the draft is published, by whoever signs last.`,
 		Example: `  publisher publish example.com/scripts --dry-run
-  publisher publish example.com/scripts`,
+  publisher publish example.com/scripts
+  publisher publish example.com/scripts --export release.draft`,
 		Args: exactly(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, _, err := a.known(args[0])
@@ -52,12 +58,18 @@ was signed here, and asked to commit it.`,
 	}
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "show what would be published, and change nothing")
 	cmd.Flags().BoolVar(&o.noWait, "no-wait", false, "leave the submission for the online signer, and do not ask it to commit now")
-	cmd.MarkFlagsMutuallyExclusive("dry-run", "no-wait")
+	cmd.Flags().StringVar(&o.export, "export", "", "if signatures of others are missing, write the draft for them to this `file`")
+	cmd.Flags().BoolVar(&o.share, "share", false, "if signatures of others are missing, leave the draft for them in the inbox")
+	for _, flag := range []string{"no-wait", "export", "share"} {
+		cmd.MarkFlagsMutuallyExclusive("dry-run", flag)
+	}
 	return cmd
 }
 
 type publishOptions struct {
 	noWait bool
+	export string // the file that a draft is written to
+	share  bool   // a draft, in the inbox
 }
 
 // publish publishes everything that is staged.
@@ -67,11 +79,15 @@ func (a *app) publish(ctx context.Context, c *trust.Collection, o publishOptions
 		return err
 	}
 	defer unlock()
+	a.inboxAlone = o.share
 	done, err := a.publishLocked(ctx, c, o)
-	if errors.Is(err, errLeft) {
+	var drafted *draftedError
+	switch {
+	case errors.Is(err, errLeft):
 		return a.printLeft(c, done)
-	}
-	if err != nil {
+	case errors.As(err, &drafted):
+		return a.printDrafted(drafted, err)
+	case err != nil:
 		return err
 	}
 	err = a.result(newPublished(c, done), func(w io.Writer) error { return printPublished(w, c, done) })
@@ -88,9 +104,13 @@ func (a *app) publishLocked(ctx context.Context, c *trust.Collection, o publishO
 		return nil, err
 	case signer != nil:
 		signer.noWait = o.noWait
-		return a.publishOnline(ctx, c, signer)
+		return a.publishOnline(ctx, c, signer, o)
 	case o.noWait:
 		return nil, usage("publisher publish "+c.Name(), "--no-wait goes with an online signer, and the keys of %s are here", c.Name())
+	}
+	drafts, err := a.openDrafts(ctx, c)
+	if err != nil {
+		return nil, err
 	}
 	changes, err := a.staged(c)
 	if err != nil {
@@ -100,7 +120,7 @@ func (a *app) publishLocked(ctx context.Context, c *trust.Collection, o publishO
 	if err != nil {
 		return nil, err
 	}
-	done, err := a.publishChanges(ctx, c, p, changes)
+	done, err := a.publishChanges(ctx, drafts, p, changes, o)
 	if err != nil {
 		return nil, err
 	}
@@ -109,11 +129,12 @@ func (a *app) publishLocked(ctx context.Context, c *trust.Collection, o publishO
 }
 
 // publishOnline first deals with what an earlier run has left.
-func (a *app) publishOnline(ctx context.Context, c *trust.Collection, signer *online) (*repo.Published, error) {
-	before, err := signer.settle(ctx)
-	if errors.Is(err, errWaiting) {
-		err = &cliError{err: fmt.Errorf("%w: it was left before", err), hint: "publisher submissions " + c.Name(), code: exitConflict}
+func (a *app) publishOnline(ctx context.Context, c *trust.Collection, signer *online, o publishOptions) (*repo.Published, error) {
+	before, err := a.settlePending(ctx, c, signer)
+	if err != nil {
+		return nil, err
 	}
+	drafts, err := a.openDrafts(ctx, c)
 	if err != nil {
 		return nil, err
 	}
@@ -133,21 +154,39 @@ func (a *app) publishOnline(ctx context.Context, c *trust.Collection, signer *on
 	}
 	signer.changes = changeIDs(changes)
 	p.Commit = signer.commit
-	done, err := a.publishChanges(ctx, c, p, changes)
+	done, err := a.publishChanges(ctx, drafts, p, changes, o)
 	if err != nil {
 		return done, err
 	}
 	return done, signer.done(trust.Pending{Changes: signer.changes})
 }
 
-func (a *app) publishChanges(ctx context.Context, c *trust.Collection, p *repo.Publisher, changes []repo.Change) (*repo.Published, error) {
+// settlePending deals with what an earlier run has left for the signer; see settle.
+func (a *app) settlePending(ctx context.Context, c *trust.Collection, signer *online) (*repo.Receipt, error) {
+	before, err := signer.settle(ctx)
+	if errors.Is(err, errWaiting) {
+		err = &cliError{err: fmt.Errorf("%w: it was left before", err), hint: "publisher submissions " + c.Name(), code: exitConflict}
+	}
+	return before, err
+}
+
+func (a *app) publishChanges(ctx context.Context, drafts *openDrafts, p *repo.Publisher, changes []repo.Change, o publishOptions) (*repo.Published, error) {
+	c := drafts.c
+	drafts.attach(p, o)
 	advance, finish := a.progress("uploading", uploadSize(changes))
 	p.Uploading = advance
 	a.debugf("%s, at most %d bytes to upload", counted(len(changes), "staged change"), uploadSize(changes))
 	done, err := p.Publish(ctx, changes)
 	finish()
+	var few *repo.DraftError
+	if errors.As(err, &few) {
+		return done, drafts.keep(ctx, few, changes, o)
+	}
 	if err != nil {
 		return done, a.explain(c, err)
+	}
+	if err := drafts.overtaken(ctx, done); err != nil {
+		return done, err
 	}
 	a.debugPublished(done)
 	a.warnPlan(done.Plan)

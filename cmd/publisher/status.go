@@ -27,7 +27,8 @@ of their life.
 
 With --fail-within it exits with 7 if a role expires within that time, with 5 if
 nothing is published yet: for cron and monitoring. Where the store cannot be
-reached it shows what is staged.`,
+reached it shows what is staged. Drafts are shown with who must still sign them,
+and until when.`,
 		Example: `  publisher status example.com/scripts
   publisher status example.com/scripts --fail-within 72h`,
 		Args: exactly(1),
@@ -52,6 +53,7 @@ type state struct {
 	Staged     []repo.Change   `json:"staged"`
 	Plan       []repo.RolePlan `json:"plan,omitempty"`
 	Expiries   []roleExpiry    `json:"expiries,omitempty"`
+	Drafts     []draftResult   `json:"drafts,omitempty"`
 	Published  bool            `json:"published"`
 }
 
@@ -86,6 +88,9 @@ func (a *app) remoteState(ctx context.Context, c *trust.Collection, s *state) er
 	if err != nil {
 		return err
 	}
+	if err := a.draftState(ctx, c, s); err != nil {
+		return err
+	}
 	v, err := a.loadExpired(ctx, c, settings)
 	if err != nil {
 		return err
@@ -102,6 +107,16 @@ func (a *app) remoteState(ctx context.Context, c *trust.Collection, s *state) er
 	return nil
 }
 
+// draftState adds the drafts, and takes away what was staged for those that are
+// published by now.
+func (a *app) draftState(ctx context.Context, c *trust.Collection, s *state) (err error) {
+	if s.Drafts, err = a.draftsOf(ctx, c); err != nil {
+		return err
+	}
+	s.Staged, err = a.staged(c)
+	return err
+}
+
 func (a *app) printState(w io.Writer, s state) error {
 	if len(s.Staged) == 0 {
 		if _, err := fmt.Fprintf(w, "nothing is staged for %s\n", s.Collection); err != nil {
@@ -109,6 +124,14 @@ func (a *app) printState(w io.Writer, s state) error {
 		}
 	} else if err := printStaged(w, s.Staged); err != nil {
 		return err
+	}
+	if len(s.Drafts) > 0 {
+		if _, err := fmt.Fprintln(w, "\ndrafts that wait for signatures:"); err != nil {
+			return err
+		}
+		if err := a.printDrafts(w, s.Drafts); err != nil {
+			return err
+		}
 	}
 	if len(s.Plan) > 0 {
 		if _, err := fmt.Fprintln(w, "\npublish would change:"); err != nil {
