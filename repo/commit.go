@@ -42,6 +42,7 @@ type Committer struct {
 	Cache      Cache
 	Keys       Keyring
 	Now        func() time.Time
+	Pin        *Pin // what is demanded of the roots; may be nil
 
 	// Cosign, if set, is asked for the other party's signatures when a new root
 	// hands snapshot and timestamp over to another's keys, or takes them back.
@@ -80,7 +81,7 @@ func (c *Committer) Commit(ctx context.Context, base *View, sub *Submission) (*R
 
 // loader reads the collection for a commit.
 func (c *Committer) loader() *Loader {
-	return writersLoader(c.Store, c.Collection, c.Cache, c.Now())
+	return writersLoader(c.Store, c.Collection, c.Cache, c.Pin, c.Now())
 }
 
 // commitOnto commits a submission on top of base, or fails with errRace.

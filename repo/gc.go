@@ -44,6 +44,7 @@ type Collector struct {
 	Store      storage.Store
 	Collection string
 	Cache      Cache
+	Pin        *Pin // what is demanded of the roots; may be nil
 	Now        func() time.Time
 	Keep       time.Duration // at least MinKeep
 
@@ -190,7 +191,7 @@ func (c *Collector) remove(ctx context.Context, key string) (bool, error) {
 
 // reach is every key that a timestamp of the last Keep leads to.
 func (c *Collector) reach(ctx context.Context) (map[string]bool, error) {
-	view, err := writersLoader(c.Store, c.Collection, c.Cache, c.Now()).Load(ctx)
+	view, err := writersLoader(c.Store, c.Collection, c.Cache, c.Pin, c.Now()).Load(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package repo
 
 import (
 	"context"
+	"crypto/x509"
 	"fmt"
 	"maps"
 	"slices"
@@ -16,6 +17,9 @@ type Genesis struct {
 	Keys       map[string][]tuf.Key // by top-level role
 	Thresholds map[string]int64     // 1 for those not there
 	Lifetimes  Lifetimes            // DefaultLifetimes for those not there; delegations may have their own
+
+	// Certs is chains of certificates for root keys: see ParseChain.
+	Certs [][]*x509.Certificate
 }
 
 // NewRoot makes and signs version 1 of a collection's root. It fails if that
@@ -74,6 +78,9 @@ func (g Genesis) root(now time.Time) (*tuf.File[tuf.Root], error) {
 	}
 	for _, role := range tuf.TopLevel {
 		root.Roles[role] = g.role(role, root.Keys)
+	}
+	if err := certify(&root, g.Certs); err != nil {
+		return nil, &Rejection{Role: tuf.RoleRoot, Reason: err}
 	}
 	root.Expires = now.Add(lifetime(&root, tuf.RoleRoot))
 	f, err := tuf.New(root)

@@ -55,13 +55,16 @@ type Loader struct {
 	// compare-and-swap replaces, so a newer root cannot be missed. Readers keep
 	// the order of the TUF specification, roots first.
 	TimestampFirst bool
+
+	// Pin, if set, is what is demanded of the roots.
+	Pin *Pin
 }
 
 // writersLoader reads for those who will write, and may renew what has expired.
-func writersLoader(source storage.Getter, collection string, cache Cache, now time.Time) *Loader {
+func writersLoader(source storage.Getter, collection string, cache Cache, pin *Pin, now time.Time) *Loader {
 	return &Loader{
 		Source: source, Collection: collection, Cache: cache,
-		Now: now, IgnoreExpiry: true, TimestampFirst: true,
+		Now: now, IgnoreExpiry: true, TimestampFirst: true, Pin: pin,
 	}
 }
 
@@ -141,6 +144,9 @@ func (v *View) finish(ctx context.Context, raw []byte) error {
 }
 
 func (v *View) verify(ctx context.Context, raw []byte) error {
+	if err := v.checkPin(ctx); err != nil {
+		return err
+	}
 	if err := v.checkExpiry(tuf.RoleRoot, v.Root().Head()); err != nil {
 		return err
 	}

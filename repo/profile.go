@@ -62,6 +62,9 @@ func checkRoot(f *tuf.File[tuf.Root]) error {
 	if err := checkLifetimes(root); err != nil {
 		return err
 	}
+	if err := checkCerts(root); err != nil {
+		return err
+	}
 	if err := checkTimestampSize(root); err != nil {
 		return err
 	}

@@ -32,6 +32,7 @@ type Publisher struct {
 	Cache      Cache
 	Keys       Keyring
 	Now        func() time.Time
+	Pin        *Pin // what is demanded of the roots; may be nil
 	Commit     CommitFunc
 
 	// Drafts is the open ones of the collection. Where one of them is what a
@@ -149,7 +150,7 @@ func (p *Publisher) unlessForeign(ctx context.Context, err error) error {
 
 // loader reads the collection for a change.
 func (p *Publisher) loader() *Loader {
-	return writersLoader(p.Store, p.Collection, p.Cache, p.Now())
+	return writersLoader(p.Store, p.Collection, p.Cache, p.Pin, p.Now())
 }
 
 // sign turns the plan into a submission. Roles come before those that delegate

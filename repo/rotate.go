@@ -2,6 +2,7 @@ package repo
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"maps"
@@ -22,7 +23,12 @@ import (
 type Rotation struct {
 	Roles     map[string]Signers // top-level roles; those not there keep their keys
 	Lifetimes Lifetimes          // those not there stay
-	Grace     time.Duration      // for how long old and new keys sign together
+
+	// Certs is chains of certificates for root keys, new or renewed: see
+	// ParseChain. Those of keys that stay, stay.
+	Certs [][]*x509.Certificate
+
+	Grace time.Duration // for how long old and new keys sign together
 
 	// After is the version of the root that this was decided on. A newer one that
 	// says all of this already is an earlier run's work.
@@ -102,7 +108,7 @@ func (r *Rotation) says(root *tuf.Root) bool {
 			return false
 		}
 	}
-	return true
+	return hasCerts(root, r.Certs)
 }
 
 // ids is the IDs of the keys, sorted.
@@ -184,6 +190,10 @@ func (r *Rotation) next(base *View, now time.Time) (*tuf.File[tuf.Root], error) 
 	root.Keys, root.Roles = maps.Clone(root.Keys), maps.Clone(root.Roles)
 	for role, signers := range r.Roles {
 		setSigners(&root, role, signers)
+	}
+	dropCerts(&root)
+	if err := certify(&root, r.Certs); err != nil {
+		return nil, &Rejection{Role: tuf.RoleRoot, Reason: err}
 	}
 	root.Publisher.Lifetimes = r.lifetimes(root.Publisher.Lifetimes)
 	root.Publisher.Parent = old.SHA256()

@@ -25,7 +25,7 @@ type Row struct {
 
 // All is what is refused on top of a Family.
 func All() []Row {
-	return slices.Concat(Gate(), Form(), Keys(), Roles(), Names(), Versions(), Signatures(), Tree(), Targets())
+	return slices.Concat(Gate(), Form(), Keys(), Certs(), Roles(), Names(), Versions(), Signatures(), Tree(), Targets())
 }
 
 // Gate is what the strict gate refuses.

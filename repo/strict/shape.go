@@ -142,6 +142,7 @@ var (
 		"collection":    String,
 		"parent":        String,
 		"lifetimes":     Map(Int),
+		"certs":         Map(String),
 		"refresh_after": String,
 		"grace_until":   String,
 		"root_first":    Bool,

@@ -52,6 +52,9 @@ type Publisher struct {
 	Parent string `json:"parent,omitempty"`
 	// Lifetimes, in a root, is how long each role's signatures last, in seconds.
 	Lifetimes map[string]int64 `json:"lifetimes,omitempty"`
+	// Certs, in a root, is certificates in PEM form by the ID of the root key
+	// that they are for.
+	Certs map[string]string `json:"certs,omitempty"`
 	// RefreshAfter, in a timestamp, is when snapshot or timestamp is due to be
 	// signed again: whoever refreshes needs no other file to know.
 	RefreshAfter time.Time `json:"refresh_after,omitzero"`
@@ -70,7 +73,7 @@ type Publisher struct {
 
 // IsZero reports whether nothing is set.
 func (p Publisher) IsZero() bool {
-	return p.Collection == "" && p.Parent == "" && len(p.Lifetimes) == 0 &&
+	return p.Collection == "" && p.Parent == "" && len(p.Lifetimes) == 0 && len(p.Certs) == 0 &&
 		p.RefreshAfter.IsZero() && p.GraceUntil.IsZero() && !p.RootFirst && len(p.Initial) == 0 && len(p.Unknown) == 0
 }
 
