@@ -65,6 +65,15 @@ func runCheck(ctx context.Context, a *app, name string, deep bool) error {
 		Source: source, Collection: name, Trusted: trusted, Timestamp: timestamp, Snapshot: snapshot,
 		Now: a.now(), Deep: deep,
 	}
+	l, err := a.loader(name, source, c.Cache())
+	if err != nil {
+		return err
+	}
+	if l.Pin != nil {
+		if _, err := l.Roots(ctx); err != nil {
+			return err
+		}
+	}
 	if err := neverPublished(ctx, source, name, timestamp); err != nil {
 		return err
 	}

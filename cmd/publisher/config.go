@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -113,7 +114,10 @@ func (a *app) shownSettings(name string, s trust.Settings, known bool) []shownSe
 		if s.value == "" {
 			s.from = ""
 		}
-		shown = append(shown, shownSetting{key, shownStore(s.value), s.from})
+		if strings.Contains(s.value, "://") {
+			s.value = shownStore(s.value)
+		}
+		shown = append(shown, shownSetting{key, s.value, s.from})
 	}
 	add("config", a.configFrom)
 	add("trust_dir", a.trustFrom)
@@ -132,6 +136,9 @@ func (a *app) shownSettings(name string, s trust.Settings, known bool) []shownSe
 		add(key, valueOf(layers, key))
 	}
 	add(config.KeyType, a.keyType(name, ""))
+	if name != "" {
+		add("trust", a.shownRule(name))
+	}
 	key, from := readFrom(layers)
 	if key != "" {
 		from.from = key + " of " + from.from

@@ -27,6 +27,7 @@ import (
 
 type initOptions struct {
 	rootKeys     []string
+	rootCerts    []string
 	keyType      string
 	thresholds   map[string]string
 	lifetimes    map[string]string
@@ -53,6 +54,9 @@ With --online and --inbox an online signer holds the keys of snapshot and
 timestamp. Only those of root and targets are made here, and the empty collection
 is published through the signer at once: nobody else writes its metadata.
 
+With --root-key and --root-cert, root keys come with certificates, by which those
+trust the collection who have pinned their CA for its name.
+
 The root key decides over everything else: make a copy of it (publisher key
 export) and keep that offline.`,
 		Example: `  publisher init example.com/scripts --store file:///srv/tuf
@@ -66,6 +70,7 @@ export) and keep that offline.`,
 	}
 	f := cmd.Flags()
 	f.StringArrayVar(&o.rootKeys, "root-key", nil, "`file` of a private key to use as a root key, may be repeated (default: make new ones)")
+	f.StringArrayVar(&o.rootCerts, "root-cert", nil, "`file` of the certificate of a root key, made out to COLLECTION, and of those between it and its CA; may be repeated")
 	f.StringVar(&o.keyType, "key-type", "", "`kind` of the keys to make: ed25519, ecdsa, rsa (default key_type of the configuration, or ed25519)")
 	f.StringToStringVar(&o.thresholds, "threshold", nil, "how many keys must sign a `role=n`, or n of m: role=n/m (default 1)")
 	f.StringToStringVar(&o.lifetimes, "expires", nil, "how long a role's signatures last, `role=duration` such as 90d or 36h (default root=2y, targets=1y, snapshot=30d, timestamp=14d; delegations such as targets/releases as long as targets)")
@@ -95,6 +100,9 @@ func runInit(ctx context.Context, a *app, name string, o initOptions) error {
 	}
 	root, err := repo.NewRoot(ctx, n.Genesis, pairRing(n.pairs), a.now())
 	if err != nil {
+		return err
+	}
+	if err := a.checkPinned(name, root); err != nil {
 		return err
 	}
 	unlock, stored, err := a.establish(ctx, n, root, o)
@@ -255,12 +263,32 @@ func (a *app) genesis(c *trust.Collection, o initOptions) (*newCollection, error
 	if n := len(o.rootKeys); n > 0 {
 		p.count[tuf.RoleRoot] = n
 	}
+	if err := a.rootChains(p, o.rootCerts); err != nil {
+		return nil, err
+	}
 	for role, text := range o.thresholds {
 		if err := p.setThreshold(role, text, len(o.rootKeys)); err != nil {
 			return nil, err
 		}
 	}
 	return p, nil
+}
+
+// rootChains reads the certificates of root keys, so that those can trust the
+// collection who trust their CA.
+func (a *app) rootChains(n *newCollection, files []string) error {
+	for _, file := range files {
+		data, err := a.readAtMost(file, maxKeyFile)
+		if err != nil {
+			return fmt.Errorf("read certificate: %w", err)
+		}
+		chain, err := repo.ParseChain(data)
+		if err != nil {
+			return usage("--root-cert FILE, with certificates in PEM form, that of the root key first", "%s: %w", file, err)
+		}
+		n.Certs = append(n.Certs, chain)
+	}
+	return nil
 }
 
 // A newCollection is one that does not exist yet.

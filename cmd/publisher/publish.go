@@ -210,7 +210,7 @@ func (a *app) publisher(ctx context.Context, c *trust.Collection) (*repo.Publish
 		return nil, err
 	}
 	return &repo.Publisher{
-		Store: committer.Store, Collection: c.Name(), Cache: committer.Cache,
+		Pin: committer.Pin, Store: committer.Store, Collection: c.Name(), Cache: committer.Cache,
 		Keys: committer.Keys, Now: a.now, Commit: a.patient(committer.Commit), Open: openSource,
 	}, nil
 }
@@ -220,8 +220,12 @@ func (a *app) committer(ctx context.Context, c *trust.Collection) (*repo.Committ
 	if err != nil {
 		return nil, err
 	}
+	pin, err := a.pin(c.Name())
+	if err != nil {
+		return nil, err
+	}
 	return &repo.Committer{
-		Store: repo.Acknowledged(store), Collection: c.Name(), Cache: c.Cache(), Keys: a.keyring(), Now: a.now,
+		Pin: pin, Store: repo.Acknowledged(store), Collection: c.Name(), Cache: c.Cache(), Keys: a.keyring(), Now: a.now,
 	}, nil
 }
 
@@ -310,7 +314,11 @@ func (a *app) plan(ctx context.Context, c *trust.Collection, changes []repo.Chan
 	if err != nil {
 		return nil, err
 	}
-	p := &repo.Publisher{Store: store, Collection: c.Name(), Cache: c.Cache(), Now: a.now}
+	pin, err := a.pin(c.Name())
+	if err != nil {
+		return nil, err
+	}
+	p := &repo.Publisher{Pin: pin, Store: store, Collection: c.Name(), Cache: c.Cache(), Now: a.now}
 	return p.Plan(ctx, changes)
 }
 

@@ -66,7 +66,7 @@ func (a *app) view(ctx context.Context, name string) (*repo.View, error) {
 
 // read is view, and where the targets are read from.
 func (a *app) read(ctx context.Context, name string) (*repo.View, storage.Getter, error) {
-	c, settings, err := a.known(name)
+	c, settings, err := a.trusting(ctx, name)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -74,7 +74,10 @@ func (a *app) read(ctx context.Context, name string) (*repo.View, storage.Getter
 	if err != nil {
 		return nil, nil, err
 	}
-	l := &repo.Loader{Source: source, Collection: name, Cache: c.Cache(), Now: a.now()}
+	l, err := a.loader(name, source, c.Cache())
+	if err != nil {
+		return nil, nil, err
+	}
 	v, err := l.Load(ctx)
 	if err == nil && !v.Published() {
 		err = fmt.Errorf("%s: %w", name, repo.ErrNotPublished)

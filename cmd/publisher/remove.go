@@ -114,6 +114,10 @@ func (a *app) loadExpired(ctx context.Context, c *trust.Collection, s trust.Sett
 	if err != nil {
 		return nil, err
 	}
-	l := &repo.Loader{Source: source, Collection: c.Name(), Cache: c.Cache(), Now: a.now(), IgnoreExpiry: true}
+	l, err := a.loader(c.Name(), source, c.Cache())
+	if err != nil {
+		return nil, err
+	}
+	l.IgnoreExpiry = true
 	return l.Load(ctx)
 }

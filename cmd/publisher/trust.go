@@ -32,7 +32,8 @@ type trustedRoot struct {
 	Version    int64     `json:"version"`
 	SHA256     string    `json:"sha256"`
 	Expires    time.Time `json:"expires"`
-	Source     string    `json:"source"` // empty if not known
+	Source     string    `json:"source"`        // empty if not known
+	Pin        string    `json:"pin,omitempty"` // what the configuration demands
 
 	file *tuf.File[tuf.Root]
 }
@@ -42,7 +43,10 @@ func newTrustedRoot(name string, s trust.Settings, root *tuf.File[tuf.Root]) tru
 	if source == "" {
 		source = s.Store
 	}
-	return trustedRoot{name, root.Signed.Version, root.SHA256(), root.Signed.Expires, source, root}
+	return trustedRoot{
+		Collection: name, Version: root.Signed.Version, SHA256: root.SHA256(), Expires: root.Signed.Expires,
+		Source: source, file: root,
+	}
 }
 
 // trusted reads the newest verified root of a collection, and verifies that it
@@ -170,6 +174,7 @@ func runTrustList(a *app) error {
 		if roots[i], err = a.trusted(name); err != nil {
 			return err
 		}
+		roots[i].Pin = a.shownRule(name).value
 	}
 	return a.result(roots, func(w io.Writer) error {
 		if len(roots) == 0 {
@@ -177,8 +182,8 @@ func runTrustList(a *app) error {
 		}
 		rows := make([][]string, len(roots))
 		for i, r := range roots {
-			rows[i] = []string{r.Collection, fmt.Sprint(r.Version), r.SHA256, r.Expires.Format(time.RFC3339), orDash(r.Source)}
+			rows[i] = []string{r.Collection, fmt.Sprint(r.Version), r.SHA256, r.Expires.Format(time.RFC3339), orDash(r.Source), orDash(r.Pin)}
 		}
-		return printTable(w, []string{"COLLECTION", "ROOT VERSION", "ROOT SHA256", "EXPIRES", "SOURCE"}, rows)
+		return printTable(w, []string{"COLLECTION", "ROOT VERSION", "ROOT SHA256", "EXPIRES", "SOURCE", "PIN"}, rows)
 	})
 }

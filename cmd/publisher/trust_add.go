@@ -31,11 +31,13 @@ type trustAddOptions struct {
 func newTrustAdd(a *app) *cobra.Command {
 	var o trustAddOptions
 	cmd := &cobra.Command{
-		Use:   "add COLLECTION (--root FILE | --sha256 HASH | --tofu)",
+		Use:   "add COLLECTION [--root FILE | --sha256 HASH | --tofu]",
 		Short: "Trust a collection",
 		Long: `Trust a collection from a root on: one in a file that came by a way you trust;
 one of those on the server, told by the SHA-256 of its file; or the first one
-that the server has, whatever it is.
+that the server has, whatever it is. Where the configuration pins the roots of
+the collection, none of these is needed, and all of them have to agree with the
+pins: see publisher config show --help.
 
 What --url or --store names is remembered as where the collection is, and what
 --online and --inbox name as who commits what is published from here.`,
@@ -67,9 +69,6 @@ func (o *trustAddOptions) check() error {
 		slices.Sort(given)
 		return exclusive(given...)
 	}
-	if len(given) == 0 {
-		return usage("publisher trust add COLLECTION --root FILE", "one of --root, --sha256 and --tofu is needed")
-	}
 	o.sha256 = strings.ToLower(strings.TrimPrefix(o.sha256, "sha256:"))
 	if raw, err := hex.DecodeString(o.sha256); o.sha256 != "" && (err != nil || len(raw) != sha256.Size) {
 		return usage("--sha256 HASH, 64 hexadecimal digits", "%q is not a SHA-256", o.sha256)
@@ -78,54 +77,77 @@ func (o *trustAddOptions) check() error {
 }
 
 func runTrustAdd(ctx context.Context, a *app, name string, o trustAddOptions) error {
-	c, err := a.collection(name)
+	root, err := a.addTrust(ctx, name, o)
 	if err != nil {
 		return err
-	}
-	unlock, err := c.Lock(ctx, a.waiting)
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	old, err := c.Settings()
-	known := err == nil
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	settings, err := a.newSettings(name, old, config.Online, config.Inbox)
-	if err != nil {
-		return err
-	}
-	root, err := a.rootToTrust(ctx, name, settings, o)
-	if err != nil {
-		return err
-	}
-	if known {
-		err = a.trustAgain(c, old, settings, root)
-	} else {
-		err = c.Create(settings, func(cache *trust.Cache) error { return putRoot(cache, root) })
-	}
-	if err != nil {
-		return err
-	}
-	return a.printTrusted(newTrustedRoot(name, settings, root), o)
-}
-
-func putRoot(cache *trust.Cache, root *tuf.File[tuf.Root]) error {
-	if err := cache.Put(repo.SlotName(tuf.RoleRoot, root.Signed.Version), root.Bytes()); err != nil {
-		return err
-	}
-	return cache.Put(rootFile, root.Bytes())
-}
-
-func (a *app) printTrusted(root trustedRoot, o trustAddOptions) error {
-	if o.tofu {
-		a.warnf("nobody vouches for this root yet: compare its SHA-256 with its owner's, %s", root.SHA256)
 	}
 	return a.result(root, func(w io.Writer) error {
 		_, err := fmt.Fprintf(w, "%s root %d sha256 %s\n", root.Collection, root.Version, root.SHA256)
 		return err
 	})
+}
+
+// addTrust trusts a collection, and remembers where it is.
+func (a *app) addTrust(ctx context.Context, name string, o trustAddOptions) (trustedRoot, error) {
+	c, err := a.collection(name)
+	if err != nil {
+		return trustedRoot{}, err
+	}
+	if err := a.checkWay(name, o); err != nil {
+		return trustedRoot{}, err
+	}
+	unlock, err := c.Lock(ctx, a.waiting)
+	if err != nil {
+		return trustedRoot{}, err
+	}
+	defer unlock()
+	old, err := c.Settings()
+	known := err == nil
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return trustedRoot{}, err
+	}
+	settings, err := a.newSettings(name, old, config.Online, config.Inbox)
+	if err != nil {
+		return trustedRoot{}, err
+	}
+	root, cache, err := a.rootToTrust(ctx, name, settings, o)
+	if err != nil {
+		return trustedRoot{}, err
+	}
+	if known {
+		err = a.trustAgain(c, old, settings, root)
+	} else {
+		err = c.Create(settings, cache.copyTo)
+	}
+	if err == nil && !a.vouched(name, o) {
+		a.warnf("nobody vouches for this root yet: compare its SHA-256 with its owner's, %s", root.SHA256())
+	}
+	return newTrustedRoot(name, settings, root), err
+}
+
+// checkWay refuses a way to trust that is none, or that the configuration does
+// not allow.
+func (a *app) checkWay(name string, o trustAddOptions) error {
+	switch {
+	case o.tofu:
+		return a.checkTOFU(name)
+	case o.root == "" && o.sha256 == "" && !a.mayTrust(name):
+		return usage("publisher trust add COLLECTION --root FILE", "one of --root, --sha256 and --tofu is needed: the configuration does not pin the roots of %s", name)
+	}
+	return nil
+}
+
+// vouched reports whether anybody says that a root is the right one.
+func (a *app) vouched(name string, o trustAddOptions) bool {
+	rule := a.config.Rule(name)
+	return o.root != "" || o.sha256 != "" || rule != nil && rule.Pins()
+}
+
+func putRoot(cache repo.Cache, root *tuf.File[tuf.Root]) error {
+	if err := cache.Put(repo.SlotName(tuf.RoleRoot, root.Signed.Version), root.Bytes()); err != nil {
+		return err
+	}
+	return cache.Put(rootFile, root.Bytes())
 }
 
 // trustAgain accepts a root that is trusted already and remembers the new
@@ -159,14 +181,15 @@ func samePlace(a, b trust.Settings) bool {
 	return reflect.DeepEqual(a, b)
 }
 
-// rootToTrust finds the root that the flags mean. A place that cannot be read
-// from is refused even if nothing has to be read now.
-func (a *app) rootToTrust(ctx context.Context, name string, s trust.Settings, o trustAddOptions) (*tuf.File[tuf.Root], error) {
+// rootToTrust finds the root that the flags or the pins mean, and what follows
+// from it. A place that cannot be read from is refused even if nothing has to be
+// read now.
+func (a *app) rootToTrust(ctx context.Context, name string, s trust.Settings, o trustAddOptions) (*tuf.File[tuf.Root], memoryCache, error) {
 	var source storage.Getter
 	if from, _ := readFrom(a.layers(name, s)); o.root == "" || from != "" {
 		var err error
 		if source, err = a.source(ctx, name, s); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	from := o.root
@@ -175,20 +198,38 @@ func (a *app) rootToTrust(ctx context.Context, name string, s trust.Settings, o 
 	if o.root != "" {
 		data, err = a.readAtMost(o.root, repo.MaxRoot)
 	} else {
-		from, data, err = fetchRoot(ctx, source, name, o)
+		from, data, err = fetchRoot(ctx, source, name, a.hashes(name, o))
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read root: %w", err)
+		return nil, nil, fmt.Errorf("read root: %w", err)
 	}
-	return parseRoot(data, name, from)
+	root, err := parseRoot(data, name, from)
+	if err != nil {
+		return nil, nil, err
+	}
+	cache, err := a.follow(ctx, name, source, root)
+	return root, cache, err
+}
+
+// hashes is the SHA-256 of the roots that are meant; any root, if there are
+// none.
+func (a *app) hashes(name string, o trustAddOptions) []string {
+	if o.sha256 != "" {
+		return []string{o.sha256}
+	}
+	if rule := a.config.Rule(name); rule != nil {
+		return rule.Roots
+	}
+	return nil
 }
 
 // maxRoots is how many roots are looked at for one with the right hash.
 const maxRoots = 1024
 
-// fetchRoot returns the first root that a source has, or the one with the hash.
-// The hash alone vouches for that one, so those before it need no look.
-func fetchRoot(ctx context.Context, source storage.Getter, name string, o trustAddOptions) (from string, data []byte, err error) {
+// fetchRoot returns the first root that a source has, or the first with one of
+// the hashes. The hash alone vouches for that one, so those before it need no
+// look.
+func fetchRoot(ctx context.Context, source storage.Getter, name string, hashes []string) (from string, data []byte, err error) {
 	for n := int64(1); n <= maxRoots; n++ {
 		from = repo.SlotName(tuf.RoleRoot, n)
 		data, _, err = storage.Read(ctx, source, repo.SlotKey(name, tuf.RoleRoot, n), repo.MaxRoot)
@@ -196,18 +237,18 @@ func fetchRoot(ctx context.Context, source storage.Getter, name string, o trustA
 		case errors.Is(err, fs.ErrNotExist) && n == 1:
 			return "", nil, hinted(fmt.Errorf("%s: %w there", name, repo.ErrNotPublished), "check the collection's name, --url and --store")
 		case errors.Is(err, fs.ErrNotExist):
-			return "", nil, noSuchRoot(name, o.sha256, n-1)
+			return "", nil, noSuchRoot(name, hashes, n-1)
 		case err != nil:
 			return "", nil, err
 		}
-		if sum := sha256.Sum256(data); o.tofu || hex.EncodeToString(sum[:]) == o.sha256 {
+		if sum := sha256.Sum256(data); len(hashes) == 0 || slices.Contains(hashes, hex.EncodeToString(sum[:])) {
 			return from, data, nil
 		}
 	}
-	return "", nil, noSuchRoot(name, o.sha256, maxRoots)
+	return "", nil, noSuchRoot(name, hashes, maxRoots)
 }
 
-func noSuchRoot(name, hash string, seen int64) error {
-	err := fmt.Errorf("none of the %d roots there has the SHA-256 %s", seen, hash)
+func noSuchRoot(name string, hashes []string, seen int64) error {
+	err := fmt.Errorf("none of the %d roots there has the SHA-256 %s", seen, strings.Join(hashes, " or "))
 	return hinted(&repo.VerifyError{File: "the roots of " + name, Err: err}, "ask the owner of %s for the SHA-256 of a root", name)
 }

@@ -92,26 +92,26 @@ func TestFetchRoot(t *testing.T) {
 		hashes = append(hashes, hex.EncodeToString(sum[:]))
 	}
 	for i, hash := range hashes {
-		from, data, err := fetchRoot(t.Context(), store, name, trustAddOptions{sha256: hash})
+		from, data, err := fetchRoot(t.Context(), store, name, []string{hash})
 		if want := fmt.Sprintf("%d.root.json", i+1); from != want || string(data) != fmt.Sprintf("root %d", i+1) || err != nil {
 			t.Errorf("by the hash of root %d: %s, %q, %v", i+1, from, data, err)
 		}
 	}
-	if from, _, err := fetchRoot(t.Context(), store, name, trustAddOptions{tofu: true}); from != "1.root.json" || err != nil {
+	if from, _, err := fetchRoot(t.Context(), store, name, nil); from != "1.root.json" || err != nil {
 		t.Errorf("on first use: %s, %v", from, err)
 	}
-	_, _, err := fetchRoot(t.Context(), store, name, trustAddOptions{sha256: hex.EncodeToString(make([]byte, 32))})
+	_, _, err := fetchRoot(t.Context(), store, name, []string{hex.EncodeToString(make([]byte, 32))})
 	if refused := new(repo.VerifyError); !errors.As(err, &refused) {
 		t.Errorf("by the hash of no root: %v", err)
 	}
-	if _, _, err := fetchRoot(t.Context(), store, "example.com/other", trustAddOptions{tofu: true}); !errors.Is(err, repo.ErrNotPublished) {
+	if _, _, err := fetchRoot(t.Context(), store, "example.com/other", nil); !errors.Is(err, repo.ErrNotPublished) {
 		t.Errorf("of a collection that is not there: %v", err)
 	}
 	huge := make([]byte, repo.MaxRoot+1)
 	if _, err := store.Put(t.Context(), repo.SlotKey("example.com/huge", tuf.RoleRoot, 1), bytes.NewReader(huge), storage.Absent); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := fetchRoot(t.Context(), store, "example.com/huge", trustAddOptions{tofu: true}); !errors.Is(err, storage.ErrTooLarge) {
+	if _, _, err := fetchRoot(t.Context(), store, "example.com/huge", nil); !errors.Is(err, storage.ErrTooLarge) {
 		t.Errorf("of more than %d bytes: %v", repo.MaxRoot, err)
 	}
 }
