@@ -367,3 +367,62 @@ func TestPinEverywhere(t *testing.T) {
 		wantPin(t, err, "contradicts its pin")
 	}
 }
+
+// TestRotateCerts: a rotation forgets the certificate of a root key that goes,
+// and brings in that of one that comes, with which the CA goes on to vouch.
+func TestRotateCerts(t *testing.T) {
+	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	ca := forge.NewCA(t, now)
+	pin := &repo.Pin{CAs: pool(ca)}
+	for _, renew := range []bool{true, false} {
+		w, err := certifiedWorld(t, func(key tuf.Key, now time.Time) []*x509.Certificate {
+			return []*x509.Certificate{ca.Issue(t, key, collection, now, nil)}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.mustPublish(add("a", "1"))
+		key := w.ring.Generate(t)
+		r := repo.Rotation{Roles: map[string]repo.Signers{tuf.RoleRoot: {Keys: []tuf.Key{key}, Threshold: 1}}, After: 1}
+		if renew {
+			r.Certs = [][]*x509.Certificate{{ca.Issue(t, key, collection, now, nil)}}
+		}
+		if _, err := w.publisher().Rotate(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+		cache := w.newCache()
+		err = w.pinned(t.Context(), cache, pin)
+		if renew && err != nil {
+			t.Error(err)
+		}
+		if !renew {
+			wantPin(t, err, "no certificate for a key that has signed it")
+		}
+		root, err := tuf.Parse[tuf.Root](cache["root.json"], repo.MaxRoot)
+		if err != nil || root.Signed.Version != 2 {
+			t.Fatalf("root: %v", err)
+		}
+		if _, ok := root.Signed.Publisher.Certs[key.ID()]; ok != renew || len(root.Signed.Publisher.Certs) > 1 {
+			t.Errorf("renewed %v, and the certificates are %v", renew, root.Signed.Publisher.Certs)
+		}
+	}
+	// The same certificates again are nothing to do; others are.
+	w, err := certifiedWorld(t, func(key tuf.Key, now time.Time) []*x509.Certificate {
+		return []*x509.Certificate{ca.Issue(t, key, collection, now, nil)}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.mustPublish(add("a", "1"))
+	first, err := tuf.Parse[tuf.Root](w.root, repo.MaxRoot)
+	if err != nil {
+		t.Fatal(err)
+	}
+	renewed := repo.Rotation{Certs: [][]*x509.Certificate{{ca.Issue(t, first.Signed.Keys[rootKey(first)], collection, now, nil)}}, After: 1}
+	for i, want := range []bool{true, false} {
+		receipt, err := w.publisher().Rotate(t.Context(), renewed)
+		if err != nil || (receipt != nil) != want {
+			t.Errorf("run %d: %v, %v", i+1, receipt, err)
+		}
+	}
+}
