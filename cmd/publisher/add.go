@@ -28,7 +28,7 @@ type addOptions struct {
 	stageOptions
 	roleOptions
 	custom    customOptions
-	recursive string
+	recursive []string
 	prefix    string
 	manifest  string
 }
@@ -61,7 +61,7 @@ with files relative to the manifest's directory. In place of a file it may have
 		},
 	}
 	f := cmd.Flags()
-	f.StringVarP(&o.recursive, "recursive", "R", "", "add every file below this `directory`")
+	f.StringArrayVarP(&o.recursive, "recursive", "R", nil, "add every file below this `directory`, may be repeated")
 	f.StringVar(&o.prefix, "prefix", "", "with -R: `path` before the names of the targets")
 	f.StringVar(&o.manifest, "from-manifest", "", "add what this `file` lists, - for standard input")
 	o.custom.add(cmd)
@@ -73,13 +73,13 @@ with files relative to the manifest's directory. In place of a file it may have
 
 // check refuses combinations that mean nothing.
 func (o *addOptions) check(args []string) error {
-	many := o.recursive != "" || o.manifest != ""
+	many := len(o.recursive) > 0 || o.manifest != ""
 	switch {
 	case many && len(args) > 1:
 		return usage("publisher add COLLECTION -R DIR", "NAME and FILE do not go with -R or --from-manifest")
 	case !many && len(args) != 3:
 		return usage("publisher add COLLECTION NAME FILE", "a NAME and a FILE are needed")
-	case o.prefix != "" && o.recursive == "":
+	case o.prefix != "" && len(o.recursive) == 0:
 		return usage("publisher add COLLECTION -R DIR --prefix PATH", "--prefix goes with -R")
 	case o.manifest != "" && (o.custom.file != "" || o.custom.data != ""):
 		return usage(`put "custom" into the lines of the manifest`, "--custom and --custom-data do not go with --from-manifest")
@@ -98,8 +98,8 @@ func runAdd(ctx context.Context, a *app, args []string, o addOptions) error {
 	}
 	var files []candidate
 	switch {
-	case o.recursive != "":
-		files, err = a.walkFiles(o.recursive, o.prefix)
+	case len(o.recursive) > 0:
+		files, err = a.walkAll(o.recursive, o.prefix)
 	case o.manifest != "":
 		files, err = a.readManifest(o.manifest)
 	default:
@@ -137,6 +137,19 @@ type candidate struct {
 	open func() (*os.File, error)
 }
 
+// walkAll lists every file below several directories.
+func (a *app) walkAll(dirs []string, prefix string) ([]candidate, error) {
+	var all []candidate
+	for _, dir := range dirs {
+		files, err := a.walkFiles(dir, prefix)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, files...)
+	}
+	return all, nil
+}
+
 // walkFiles lists every file below dir. Symbolic links may lead to files inside
 // of it, not out of it.
 func (a *app) walkFiles(dir, prefix string) ([]candidate, error) {
@@ -157,7 +170,7 @@ func (a *app) walkFiles(dir, prefix string) ([]candidate, error) {
 			info, err = root.Stat(name)
 		}
 		if err != nil {
-			return hinted(fmt.Errorf("%s: %w", filepath.Join(dir, name), err), "links may only lead to files inside of %s", dir)
+			return hinted(fmt.Errorf("%s: %w", filepath.Join(dir, name), err), "links may only lead to files inside of %s", quoted(dir))
 		}
 		if !info.Mode().IsRegular() {
 			return notRegular(filepath.Join(dir, name), info.Mode())

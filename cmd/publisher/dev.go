@@ -242,14 +242,6 @@ try, from another terminal:
 	return err
 }
 
-// quoted is s as a word of a shell's command.
-func quoted(s string) string {
-	if !strings.ContainsAny(s, " \t\n'\"$`\\&|;<>()*?[]#~!{}") {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
-}
-
 // serveUntil serves until ctx ends, which is no error, and then lets running
 // requests come to their end for a moment.
 func serveUntil(ctx context.Context, listener net.Listener, h http.Handler) error {

@@ -94,16 +94,6 @@ func printedURL(t *testing.T, file string) string {
 	return ""
 }
 
-func TestQuoted(t *testing.T) {
-	for s, want := range map[string]string{
-		"file:///srv/a-b_c.d": "file:///srv/a-b_c.d", "/a b": "'/a b'", "it's": `'it'\''s'`, "$HOME": "'$HOME'",
-	} {
-		if got := quoted(s); got != want {
-			t.Errorf("quoted(%s) = %s, want %s", s, got, want)
-		}
-	}
-}
-
 func TestInside(t *testing.T) {
 	for _, tt := range []struct {
 		dir, path string

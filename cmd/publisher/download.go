@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path"
 	"path/filepath"
@@ -30,8 +31,9 @@ already is replaced only after a question, or with --yes.`,
 		Example: `  publisher download example.com/scripts install.sh
   publisher download example.com/scripts linux/app linux/app.sig -o bin/
   publisher download example.com/scripts install.sh -o - --url https://cdn.example.com`,
-		GroupID: groupRead,
-		Args:    atLeast(2),
+		GroupID:           groupRead,
+		Args:              atLeast(2),
+		ValidArgsFunction: a.completeTargets(math.MaxInt),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.download(cmd.Context(), args[0], args[1:], out)
 		},

@@ -29,8 +29,8 @@ type initOptions struct {
 	rootKeys     []string
 	rootCerts    []string
 	keyType      string
-	thresholds   map[string]string
-	lifetimes    map[string]string
+	thresholds   byRole
+	lifetimes    byRole
 	noPassphrase bool
 	singleWriter bool
 	offline      bool
@@ -72,11 +72,8 @@ export) and keep that offline.`,
 	f.StringArrayVar(&o.rootKeys, "root-key", nil, "`file` of a private key to use as a root key, may be repeated (default: make new ones)")
 	f.StringArrayVar(&o.rootCerts, "root-cert", nil, "`file` of the certificate of a root key, made out to COLLECTION, and of those between it and its CA; may be repeated")
 	f.StringVar(&o.keyType, "key-type", "", "`kind` of the keys to make: ed25519, ecdsa, rsa (default key_type of the configuration, or ed25519)")
-	f.StringToStringVar(&o.thresholds, "threshold", nil, "how many keys must sign a `role=n`, or n of m: role=n/m (default 1)")
-	f.StringToStringVar(&o.lifetimes, "expires", nil, "how long a role's signatures last, `role=duration` such as 90d or 36h (default root=2y, targets=1y, snapshot=30d, timestamp=14d; delegations such as targets/releases as long as targets)")
-	for _, name := range []string{"threshold", "expires"} {
-		f.Lookup(name).DefValue = "" // an empty map shows as "(default [])", beside the default that counts
-	}
+	f.Var(&o.thresholds, "threshold", "how many keys must sign a `role=n`, or n of m: role=n/m (default 1)")
+	f.Var(&o.lifetimes, "expires", "how long a role's signatures last, `role=duration` such as 90d or 36h (default root=2y, targets=1y, snapshot=30d, timestamp=14d; delegations such as targets/releases as long as targets)")
 	f.BoolVar(&o.noPassphrase, "no-passphrase", false, "store the new keys unencrypted")
 	f.BoolVar(&o.singleWriter, "single-writer", false, "accept a store without compare-and-swap: you promise that never two publish at once")
 	f.BoolVar(&o.offline, "offline", false, "do not contact the store: publish will")
@@ -159,7 +156,7 @@ func (n *newCollection) leaveKeys(o initOptions) error {
 	}
 	for _, role := range onlineRoles {
 		if n.count[role] != 1 {
-			return usage("leave out --threshold "+role, "--threshold %s does not go with --online: the signer has one key for it", role)
+			return usage("leave out --threshold "+quoted(role), "--threshold %s does not go with --online: the signer has one key for it", role)
 		}
 		n.count[role] = 0
 	}
@@ -360,7 +357,7 @@ func (a *app) checkNew(ctx context.Context, store storage.Store, name string) er
 		case err == nil:
 			return &cliError{
 				err:  fmt.Errorf("%s is in the store already: it has %s", name, key),
-				hint: fmt.Sprintf("publisher trust add %s --root FILE --store %s to work with it, or choose another name", name, valueOf(a.layers(name, trust.Settings{}), config.Store).value),
+				hint: fmt.Sprintf("publisher trust add %s --root FILE --store %s to work with it, or choose another name", name, quoted(valueOf(a.layers(name, trust.Settings{}), config.Store).value)),
 				code: exitConflict,
 			}
 		case !errors.Is(err, fs.ErrNotExist):

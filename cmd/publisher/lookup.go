@@ -19,9 +19,10 @@ func newLookup(a *app) *cobra.Command {
 		Short: "Show one target's hashes and size",
 		Long: `Show the target that clients get under a name, verified from the trusted root:
 its name, hash and size, a line for each hash.`,
-		Example: "  publisher lookup example.com/scripts install.sh",
-		GroupID: groupRead,
-		Args:    exactly(2),
+		Example:           "  publisher lookup example.com/scripts install.sh",
+		GroupID:           groupRead,
+		Args:              exactly(2),
+		ValidArgsFunction: a.completeTargets(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.lookup(cmd.Context(), args[0], args[1], role)
 		},

@@ -60,7 +60,7 @@ func unwritable(name string, err error) error {
 	}
 	err = fmt.Errorf("write %s: %w", name, err)
 	if errors.Is(err, fs.ErrNotExist) {
-		return hinted(err, "make the directory %s first", filepath.Dir(name))
+		return hinted(err, "%s", toType("mkdir -p", filepath.Dir(name)))
 	}
 	return err
 }

@@ -56,7 +56,7 @@ changes stay staged until the draft is published, by whoever signs last.`,
 			return a.publish(cmd.Context(), c, o)
 		},
 	}
-	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "show what would be published, and change nothing")
+	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "show what would be published, and change nothing; fail if a staged file is gone or has changed")
 	cmd.Flags().BoolVar(&o.noWait, "no-wait", false, "leave the submission for the online signer, and do not ask it to commit now")
 	cmd.Flags().StringVar(&o.export, "export", "", "if signatures of others are missing, write the draft for them to this `file`")
 	cmd.Flags().BoolVar(&o.share, "share", false, "if signatures of others are missing, leave the draft for them in the inbox")
@@ -270,7 +270,7 @@ func (a *app) explain(c *trust.Collection, err error) error {
 			return err
 		}
 		if errors.Is(err, repo.ErrFileChanged) {
-			return hinted(err, "publisher add %s %s %s", c.Name(), change.Change.Name, change.Change.Source)
+			return hinted(err, "%s", toType("publisher add", c.Name(), change.Change.Name, change.Change.Source))
 		}
 		if _, hint := foreseen(err); hint != "" && !errors.Is(err, fs.ErrNotExist) {
 			return err // it is not the change that is wrong, but the store or the disk
@@ -303,9 +303,33 @@ func (a *app) dryRun(ctx context.Context, c *trust.Collection) error {
 		return a.explain(c, err)
 	}
 	a.warnPlan(plan)
-	return a.result(newPublished(c, &repo.Published{Plan: plan}), func(w io.Writer) error {
-		return printPlan(w, plan)
-	})
+	result := newPublished(c, &repo.Published{Plan: plan})
+	if result.Unready, err = a.unready(ctx, c, changes); err != nil {
+		return err
+	}
+	if err := a.result(result, func(w io.Writer) error { return printPlan(w, plan) }); err != nil {
+		return err
+	}
+	if len(result.Unready) == 0 {
+		return nil
+	}
+	a.warnUnready(c.Name(), result.Unready[1:])
+	return a.explain(c, result.Unready[0].err)
+}
+
+// unready is what publish would fail on after the plan.
+func (a *app) unready(ctx context.Context, c *trust.Collection, changes []repo.Change) ([]unready, error) {
+	store, err := a.publicStore(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	p := &repo.Publisher{Store: store, Collection: c.Name(), Open: openSource}
+	found, err := p.Ready(ctx, changes)
+	all := make([]unready, len(found))
+	for i, e := range found {
+		all[i] = newUnready(e.Change, e.Err)
+	}
+	return all, err
 }
 
 // plan works out what a publish would do; it needs no keys.
@@ -330,7 +354,8 @@ type published struct {
 	Skipped    []string         `json:"skipped,omitempty"`
 	Versions   map[string]int64 `json:"versions,omitempty"`
 	Submission string           `json:"submission,omitempty"`
-	Left       string           `json:"left,omitempty"` // the name of a submission that waits in the inbox
+	Left       string           `json:"left,omitempty"`    // the name of a submission that waits in the inbox
+	Unready    []unready        `json:"unready,omitempty"` // of a dry run: what publish would fail on
 }
 
 func newPublished(c *trust.Collection, done *repo.Published) published {

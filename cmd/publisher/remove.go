@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/spf13/cobra"
 
@@ -26,8 +27,9 @@ func newRemove(a *app) *cobra.Command {
 		GroupID: groupPublish,
 		Long: `Stage targets to be removed from the collection. The objects stay in the store,
 where pullers that are in the middle of an update still find them.`,
-		Example: `  publisher remove example.com/scripts install.sh`,
-		Args:    atLeast(2),
+		Example:           `  publisher remove example.com/scripts install.sh`,
+		Args:              atLeast(2),
+		ValidArgsFunction: a.completeTargets(math.MaxInt),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runRemove(cmd.Context(), a, args[0], args[1:], o)
 		},

@@ -81,7 +81,19 @@ func startSigner(ts *testscript.TestScript, work string, flags []string) signerP
 		ts.Fatalf("publisher signer said nothing: %v: %s", err, s.talk)
 	}
 	ts.Setenv("ONLINE", strings.TrimSpace(strings.TrimPrefix(string(said[:n]), "signer ")))
+	awaitFirstRun(ts, filepath.Join(work, "inbox", "_signer", "walked.json"))
 	return s
+}
+
+// awaitFirstRun waits until the schedule's first run has left its note in the
+// inbox: a script that compares files would see it appear.
+func awaitFirstRun(ts *testscript.TestScript, note string) {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		if _, err := os.Stat(note); err == nil {
+			return
+		}
+	}
+	ts.Fatalf("the schedule's first run does not end: there is no %s", note)
 }
 
 // testDaemon is a daemon with empty stores in memory.

@@ -212,7 +212,7 @@ func stageFile(ctx context.Context, f *os.File, path, name string) (repo.Change,
 
 func notRegular(path string, mode fs.FileMode) error {
 	if mode.IsDir() {
-		return usage("publisher add COLLECTION -R "+path, "%s is a directory", path)
+		return usage("publisher add COLLECTION -R "+quoted(path), "%s is a directory", path)
 	}
 	return usage("name a regular file", "%s is not a regular file", path)
 }

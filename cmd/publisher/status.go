@@ -55,6 +55,7 @@ type state struct {
 	Expiries   []roleExpiry    `json:"expiries,omitempty"`
 	Drafts     []draftResult   `json:"drafts,omitempty"`
 	Published  bool            `json:"published"`
+	Unready    []unready       `json:"unready,omitempty"` // what publish would fail on, as far as is seen here
 }
 
 func runStatus(ctx context.Context, a *app, name string, within time.Duration) error {
@@ -66,6 +67,8 @@ func runStatus(ctx context.Context, a *app, name string, within time.Duration) e
 	if s.Staged, err = a.staged(c); err != nil {
 		return err
 	}
+	s.Unready = changedSources(s.Staged)
+	a.warnUnready(name, s.Unready)
 	err = a.remoteState(ctx, c, &s)
 	var untrusted *repo.VerifyError
 	switch {

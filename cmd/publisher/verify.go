@@ -16,9 +16,10 @@ func newVerify(a *app) *cobra.Command {
 		Long: `Read data and compare it with the signed length and hashes of a target. Only if
 all of it matches is it written to stdout, or to the file of --output; otherwise
 nothing is, and the exit code is 3. With --quiet the exit code alone tells.`,
-		Example: "  curl -fsS https://example.com/install.sh | publisher verify example.com/scripts install.sh | sh",
-		GroupID: groupRead,
-		Args:    exactly(2),
+		Example:           "  curl -fsS https://example.com/install.sh | publisher verify example.com/scripts install.sh | sh",
+		GroupID:           groupRead,
+		Args:              exactly(2),
+		ValidArgsFunction: a.completeTargets(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.verify(cmd.Context(), args[0], args[1], in, out)
 		},
