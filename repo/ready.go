@@ -10,16 +10,19 @@ import (
 	"publisher/internal/parallel"
 )
 
-// Effective is the additions of a changelist that no later change of it
-// supersedes.
+// Effective is the additions of targets of a changelist that no later change of
+// it supersedes.
 func Effective(changes []Change) []Change {
 	last := map[[2]string]int{}
 	for i, c := range changes {
+		if c.Type != TypeTarget {
+			continue
+		}
 		last[[2]string{c.Role, c.Name}] = i
 	}
 	var all []Change
 	for i, c := range changes {
-		if c.Action == Add && last[[2]string{c.Role, c.Name}] == i {
+		if c.Type == TypeTarget && c.Action == Add && last[[2]string{c.Role, c.Name}] == i {
 			all = append(all, c)
 		}
 	}
