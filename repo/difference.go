@@ -33,6 +33,7 @@ type TrustChange struct {
 	Gone         bool     `json:"gone,omitempty"`
 	KeysAdded    []string `json:"keys_added,omitempty"`
 	KeysRemoved  []string `json:"keys_removed,omitempty"`
+	Initial      []string `json:"initial,omitempty"`  // of the keys added, those said to sign a first, empty version and to be thrown away
 	Threshold    int64    `json:"threshold,omitzero"` // 0 if it stays
 	PathsAdded   []string `json:"paths_added,omitempty"`
 	PathsRemoved []string `json:"paths_removed,omitempty"`
@@ -53,11 +54,16 @@ func compareTargets(before, after *tuf.Targets) Difference {
 	var targets RolePlan
 	targets.compare(before.Targets, after.Targets)
 	old, now := delegatedTo(before), delegatedTo(after)
-	return Difference{
+	d := Difference{
 		Added: targets.Added, Changed: targets.Changed, Removed: targets.Removed,
 		Roles:     compareTrust(old, now),
 		Reordered: !slices.Equal(common(old, now), common(now, old)),
 	}
+	for i := range d.Roles {
+		added := d.Roles[i].KeysAdded
+		d.Roles[i].Initial = without(added, without(added, after.Publisher.Initial[d.Roles[i].Role]))
+	}
+	return d
 }
 
 // compareRoots is what after changed; before is nil for a first version.
@@ -80,14 +86,11 @@ func compareRoots(before, after *tuf.Root) Difference {
 	return d
 }
 
-// delegatedTo is the delegations of a role, in order of priority, without the
-// keys that nobody holds.
+// delegatedTo is the delegations of a role, in order of priority.
 func delegatedTo(t *tuf.Targets) []tuf.DelegatedRole {
 	var all []tuf.DelegatedRole
 	for d := range delegationsOf(t) {
-		people := *d
-		people.KeyIDs = peopleOf(t, d)
-		all = append(all, people)
+		all = append(all, *d)
 	}
 	return all
 }

@@ -17,6 +17,10 @@ type Expiry struct {
 
 	KeyIDs    []string `json:"keyids"` // of which Threshold must sign
 	Threshold int64    `json:"threshold"`
+
+	// Waiting says that its people have published nothing yet: until they do, who
+	// delegates to it renews it.
+	Waiting bool `json:"waiting,omitempty"`
 }
 
 // Due reports that less than a third of a role's life is left.
@@ -63,13 +67,14 @@ func KnownExpiries(c Cache) []Expiry {
 
 // expiries is being put together.
 type expiries struct {
-	root *tuf.Root
-	all  []Expiry
+	root   *tuf.Root
+	all    []Expiry
+	people map[string]map[string]tuf.Key // by delegation that began without them
 }
 
 // newExpiries has the top-level roles, and what root tells of them.
 func newExpiries(root *tuf.File[tuf.Root]) *expiries {
-	l := &expiries{root: &root.Signed}
+	l := &expiries{root: &root.Signed, people: map[string]map[string]tuf.Key{}}
 	for _, role := range tuf.TopLevel {
 		r := root.Signed.Roles[role]
 		l.all = append(l.all, Expiry{Role: role, KeyIDs: r.KeyIDs, Threshold: r.Threshold})
@@ -79,19 +84,27 @@ func newExpiries(root *tuf.File[tuf.Root]) *expiries {
 }
 
 // set notes the version of a role that is listed.
-func (l *expiries) set(role string, head *tuf.Common) {
+func (l *expiries) set(role string, head *tuf.Common) *Expiry {
 	i := slices.IndexFunc(l.all, func(e Expiry) bool { return e.Role == role })
 	e := &l.all[i]
 	e.Version, e.Expires = head.Version, head.Expires
 	e.DueFrom = LastThird(l.root, role, head.Expires)
+	return e
 }
 
 // add notes a targets role that is listed, and lists whom it delegates to.
 func (l *expiries) add(role string, f *tuf.File[tuf.Targets]) {
-	l.set(role, f.Head())
+	e := l.set(role, f.Head())
+	if keys := l.people[role]; keys != nil {
+		e.Waiting = f.Verify(role, tuf.Role{KeyIDs: e.KeyIDs, Threshold: e.Threshold}, keys) != nil
+	}
 	for d := range delegationsOf(&f.Signed) {
-		if !slices.ContainsFunc(l.all, func(e Expiry) bool { return e.Role == d.Name }) {
-			l.all = append(l.all, Expiry{Role: d.Name, KeyIDs: d.KeyIDs, Threshold: d.Threshold})
+		if slices.ContainsFunc(l.all, func(e Expiry) bool { return e.Role == d.Name }) {
+			continue
+		}
+		l.all = append(l.all, Expiry{Role: d.Name, KeyIDs: peopleOf(&f.Signed, d), Threshold: d.Threshold})
+		if len(f.Signed.Publisher.Initial[d.Name]) > 0 {
+			l.people[d.Name] = f.Signed.Delegations.Keys
 		}
 	}
 }

@@ -84,7 +84,7 @@ func (e roleExpiry) at(place string) int {
 func (e roleExpiry) renewal(collection string) string {
 	way := renewal(collection, e.Role)
 	switch have := int64(e.at(placeHere)); {
-	case e.Role == tuf.RoleRoot || isOnlineRole(e.Role) || have >= e.Threshold:
+	case e.Waiting || e.Role == tuf.RoleRoot || isOnlineRole(e.Role) || have >= e.Threshold:
 		return way
 	case have > 0:
 		return fmt.Sprintf("%s, then have %d more of its keys sign", way, e.Threshold-have)
@@ -157,6 +157,9 @@ func (a *app) printExpiries(w io.Writer, all []roleExpiry) error {
 		version, expires, in := "-", "not published", ""
 		if e.Version > 0 {
 			version, expires, in = strconv.FormatInt(e.Version, 10), e.Expires.Format(time.RFC3339), a.inDays(e.Expires)
+		}
+		if e.Waiting {
+			in += ", waits for its people"
 		}
 		rows[i] = []string{printable(e.Role), version, expires, in, fmt.Sprintf("%d of %d", e.Threshold, len(e.Keys)), e.places()}
 	}

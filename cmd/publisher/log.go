@@ -60,7 +60,7 @@ timestamps nothing is left. Snapshots that were only signed again are counted;
 	f.StringVar(&o.since, "since", "", "show what came in since a `time`: 7d, 36h, 2026-01-02 or RFC 3339")
 	f.BoolVar(&o.diff, "diff", false, "show the names of the targets that changed, and not only how many")
 	f.BoolVar(&o.all, "all", false, "show snapshots that were only signed again, too")
-	completeFlag(cmd, "role", completeRoles)
+	completeFlag(cmd, "role", a.completeDelegations)
 	return cmd
 }
 

@@ -261,13 +261,16 @@ func (p *logPrinter) printTrust(d repo.TrustChange) { p.linef(2, "%s", trustText
 
 // trustText tells how the trust in a role changed.
 func trustText(d repo.TrustChange, key func(id string) string) string {
+	initial := func(id string) bool { return slices.Contains(d.Initial, id) }
 	var what []string
 	for _, list := range []struct {
 		what  string
 		names []string
 		show  func(string) string
 	}{
-		{"key %s added", d.KeysAdded, key}, {"key %s removed", d.KeysRemoved, key},
+		{"key %s added", slices.DeleteFunc(slices.Clone(d.KeysAdded), initial), key},
+		{"key %s added, for a first, empty version", d.Initial, key},
+		{"key %s removed", d.KeysRemoved, key},
 		{"path %s added", d.PathsAdded, printable}, {"path %s removed", d.PathsRemoved, printable},
 	} {
 		for _, name := range list.names {
