@@ -76,6 +76,29 @@ func (s *Signer) refreshDue(ctx context.Context, collection string, store storag
 	return nil
 }
 
+// renew signs a new timestamp: whoever else is about to commit begins again.
+func (s *Signer) renew(ctx context.Context, collection string) (receipt *repo.Receipt, err error) {
+	defer caught(&err)
+	done, err := s.busy.enter(ctx, collection)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	known, err := s.known(ctx, collection)
+	if err != nil {
+		return nil, err
+	}
+	if known == nil {
+		return nil, refused("publish it first: publisher publish "+collection, "%s is not published", collection)
+	}
+	if receipt, err = s.committer(collection, known, s.public).Refresh(ctx, true); err != nil {
+		return nil, err
+	}
+	s.caches.keep(known)
+	s.Log.Info("renewed", "collection", collection, "versions", receipt.Versions)
+	return receipt, nil
+}
+
 // missing tells a collection that is not published yet from one whose
 // timestamp.json is gone.
 func (s *Signer) missing(ctx context.Context, collection string) error {

@@ -20,6 +20,7 @@ import (
 //	rotate-key  Collection, Role         a KeyAnswer: a key that no root has ever named, not in use until one does
 //	cosign      Collection, Root,        a CosignAnswer, for a root that moves the keys of
 //	            Snapshot                 snapshot and timestamp here or away
+//	renew       Collection               a repo.Receipt, of a new timestamp whether one is due or not
 //	refresh     Collection, or all       Counts
 type Request struct {
 	Action     string `json:"action"`
@@ -36,6 +37,7 @@ const (
 	ActionKeys      = "keys"
 	ActionRotateKey = "rotate-key"
 	ActionCosign    = "cosign"
+	ActionRenew     = "renew"
 	ActionRefresh   = "refresh"
 )
 
@@ -54,7 +56,7 @@ var requestShape = strict.Object(strict.Fields{
 	"root": strict.String, "snapshot": strict.String,
 }, "action")
 
-const actionHint = "send an action: commit, keys, rotate-key, cosign or refresh"
+const actionHint = "send an action: commit, keys, rotate-key, cosign, renew or refresh"
 
 func (s *Signer) request(ctx context.Context, event []byte) (any, error) {
 	var r Request
@@ -79,6 +81,8 @@ func (s *Signer) request(ctx context.Context, event []byte) (any, error) {
 		return s.onceKnown(ctx, r.Collection, answer, err)
 	case ActionCosign:
 		return s.cosign(ctx, &r)
+	case ActionRenew:
+		return s.renew(ctx, r.Collection)
 	}
 	return s.requestRefresh(ctx, r.Collection)
 }
@@ -98,7 +102,7 @@ func (s *Signer) onceKnown(ctx context.Context, collection string, answer any, e
 // check refuses what makes no sense, or is not done by this instance.
 func (s *Signer) check(r *Request) error {
 	switch r.Action {
-	case ActionCommit, ActionKeys, ActionRotateKey, ActionCosign:
+	case ActionCommit, ActionKeys, ActionRotateKey, ActionCosign, ActionRenew:
 		if s.Only == Refreshing {
 			return refused("invoke the function that publishes", "this function only refreshes")
 		}

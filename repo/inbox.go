@@ -80,21 +80,9 @@ func (b Inbox) Submission(ctx context.Context, name string) (*Submission, error)
 
 func (b Inbox) parse(ctx context.Context, data []byte) (*Submission, error) {
 	sub := &Submission{Collection: b.Collection, Files: map[string][]byte{}, id: hexSum(data)}
-	if err := strict.Check(data, maxManifest, manifestShape); err != nil {
-		return sub, reject("", "its manifest: %w", err)
-	}
-	var m manifest
-	if err := json.Unmarshal(data, &m, json.RejectUnknownMembers(true)); err != nil {
-		return sub, reject("", "its manifest: %w", err)
-	}
-	if m.Collection != b.Collection {
-		return sub, reject("", "it is for the collection %.255q", m.Collection)
-	}
-	if len(m.Parts) == 0 {
-		return sub, reject("", "it has no parts")
-	}
-	if len(m.Parts) > maxParts {
-		return sub, reject("", "it has %d parts, at most %d", len(m.Parts), maxParts)
+	m, err := b.manifest(data)
+	if err != nil {
+		return sub, err
 	}
 	for role, sum := range m.Parts {
 		if len(role) > maxRoleName {
@@ -107,6 +95,25 @@ func (b Inbox) parse(ctx context.Context, data []byte) (*Submission, error) {
 		sub.Files[role] = part
 	}
 	return sub, nil
+}
+
+// manifest reads a manifest. What is wrong with it is a *Rejection.
+func (b Inbox) manifest(data []byte) (m manifest, err error) {
+	if err := strict.Check(data, maxManifest, manifestShape); err != nil {
+		return m, reject("", "its manifest: %w", err)
+	}
+	if err := json.Unmarshal(data, &m, json.RejectUnknownMembers(true)); err != nil {
+		return m, reject("", "its manifest: %w", err)
+	}
+	switch {
+	case m.Collection != b.Collection:
+		return m, reject("", "it is for the collection %.255q", m.Collection)
+	case len(m.Parts) == 0:
+		return m, reject("", "it has no parts")
+	case len(m.Parts) > maxParts:
+		return m, reject("", "it has %d parts, at most %d", len(m.Parts), maxParts)
+	}
+	return m, nil
 }
 
 func (b Inbox) part(ctx context.Context, role, sum string) ([]byte, error) {

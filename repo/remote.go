@@ -53,12 +53,12 @@ func (r *remote) Read(p []byte) (int, error) {
 	}
 	switch {
 	case r.at > r.want.Length:
-		return 0, fmt.Errorf("it has more than %d bytes in the source", r.want.Length)
+		return 0, unverified(r.key, fmt.Errorf("it has more than %d bytes in the source", r.want.Length))
 	case err == io.EOF && r.at < r.want.Length:
-		return n, fmt.Errorf("it has %d bytes in the source, not %d", r.at, r.want.Length)
+		return n, unverified(r.key, fmt.Errorf("it has %d bytes in the source, not %d", r.at, r.want.Length))
 	case err == io.EOF:
 		if bad := r.digest.Check(); bad != nil {
-			return n, bad
+			return n, unverified(r.key, bad)
 		}
 	}
 	return n, err

@@ -164,6 +164,8 @@ var diagnoses = []struct {
 	{as[*repo.GraceError], exitConflict, "run the same command again after that time"},
 	{as[*repo.DraftError], exitDraft, "publisher sign COLLECTION"},
 	{is(repo.ErrNoRoot), exitNotFound, "publisher sign COLLECTION shows whose signatures its first root needs"},
+	{as[*repo.CollectedError], exitConflict, "run the same command again in a moment"},
+	{is(repo.ErrAhead), exitConflict, "copy the other way round, or look for who publishes to the mirror"},
 	{as[*repo.ThresholdError], exitThreshold, "publisher key import FILE --role ROLE brings in a missing key"},
 	{is(keys.ErrPassphrase), exitKey, "set PUBLISHER_<ROLE>_PASSPHRASE, or use --passphrase-file FILE"},
 	{is(repo.ErrPublished), exitConflict, "publisher trust add COLLECTION --root FILE to use the one that is there, or choose another name"},

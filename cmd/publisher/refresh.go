@@ -154,17 +154,29 @@ func (a *app) refresh(ctx context.Context, name string, force bool) (refreshed, 
 	return r, nil
 }
 
-// refresh has the signer sign what is due.
+// refresh has the signer sign what is due, or with force a new timestamp.
 func (o *online) refresh(ctx context.Context, force bool) (refreshed, error) {
 	r := refreshed{Collection: o.c.Name()}
 	if force {
-		return r, usage("leave out --force", "--force does not go with an online signer, which decides what is due")
+		receipt, err := o.renew(ctx)
+		if err == nil {
+			r.Refreshed, r.Versions = true, receipt.Versions
+		}
+		return r, err
 	}
 	defer o.app.wait("waiting for the signer")()
 	var counts lambda.Counts
 	err := o.signer.ask(ctx, lambda.Request{Action: lambda.ActionRefresh, Collection: o.c.Name()}, &counts)
 	r.Refreshed = counts.Refreshed > 0
 	return r, err
+}
+
+// renew has the signer sign a new timestamp.
+func (o *online) renew(ctx context.Context) (*repo.Receipt, error) {
+	defer o.app.wait("waiting for the signer")()
+	var receipt repo.Receipt
+	err := o.signer.ask(ctx, lambda.Request{Action: lambda.ActionRenew, Collection: o.c.Name()}, &receipt)
+	return &receipt, err
 }
 
 func printRefreshed(w io.Writer, results []refreshed) error {

@@ -118,6 +118,16 @@ func printTable(w io.Writer, header []string, rows [][]string) error {
 // appears if the work takes more than a second, on a terminal only. Its advance
 // is safe for concurrent use; finish takes the bar away.
 func (a *app) progress(what string, total int64) (advance func(n int64), finish func()) {
+	return a.bar(what, total, progressbar.OptionShowBytes(true))
+}
+
+// progressOf is progress for a number of things.
+func (a *app) progressOf(what string, total int) (advance, finish func()) {
+	add, finish := a.bar(what, int64(total), progressbar.OptionShowCount())
+	return func() { add(1) }, finish
+}
+
+func (a *app) bar(what string, total int64, unit progressbar.Option) (advance func(n int64), finish func()) {
 	if a.flags.quiet || !isTerminal(a.err) {
 		return func(int64) {}, func() {}
 	}
@@ -125,11 +135,11 @@ func (a *app) progress(what string, total int64) (advance func(n int64), finish 
 	bar := progressbar.NewOptions64(total,
 		progressbar.OptionSetWriter(delayed{a.err, started.Add(time.Second)}),
 		progressbar.OptionSetDescription(what),
-		progressbar.OptionShowBytes(true),
 		progressbar.OptionSetWidth(30),
 		progressbar.OptionThrottle(100*time.Millisecond),
 		progressbar.OptionClearOnFinish(),
 		progressbar.OptionFullWidth(),
+		unit,
 	)
 	// Else its clock starts with the first advance, which may be all of the work,
 	// and it shows a rate of terabytes per second.
