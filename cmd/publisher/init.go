@@ -16,6 +16,7 @@ import (
 	"github.com/oklog/ulid/v2"
 	"github.com/sigstore/sigstore/pkg/signature"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"publisher/internal/config"
 	"publisher/repo"
@@ -71,15 +72,20 @@ export) and keep that offline.`,
 	f := cmd.Flags()
 	f.StringArrayVar(&o.rootKeys, "root-key", nil, "`file` of a private key to use as a root key, may be repeated (default: make new ones)")
 	f.StringArrayVar(&o.rootCerts, "root-cert", nil, "`file` of the certificate of a root key, made out to COLLECTION, and of those between it and its CA; may be repeated")
-	f.StringVar(&o.keyType, "key-type", "", "`kind` of the keys to make: ed25519, ecdsa, rsa (default key_type of the configuration, or ed25519)")
 	f.Var(&o.thresholds, "threshold", "how many keys must sign a `role=n`, or n of m: role=n/m (default 1)")
-	f.Var(&o.lifetimes, "expires", "how long a role's signatures last, `role=duration` such as 90d or 36h (default root=2y, targets=1y, snapshot=30d, timestamp=14d; delegations such as targets/releases as long as targets)")
-	f.BoolVar(&o.noPassphrase, "no-passphrase", false, "store the new keys unencrypted")
-	f.BoolVar(&o.singleWriter, "single-writer", false, "accept a store without compare-and-swap: you promise that never two publish at once")
+	o.addKeys(f)
 	f.BoolVar(&o.offline, "offline", false, "do not contact the store: publish will")
 	f.BoolVarP(&o.publish, "publish", "p", false, "publish the empty collection at once")
 	cmd.MarkFlagsMutuallyExclusive("offline", "publish")
 	return cmd
+}
+
+// addKeys adds the flags of every verb that makes a collection.
+func (o *initOptions) addKeys(f *pflag.FlagSet) {
+	f.StringVar(&o.keyType, "key-type", "", "`kind` of the keys to make: ed25519, ecdsa, rsa (default key_type of the configuration, or ed25519)")
+	f.Var(&o.lifetimes, "expires", "how long a role's signatures last, `role=duration` such as 90d or 36h (default root=2y, targets=1y, snapshot=30d, timestamp=14d; delegations such as targets/releases as long as targets)")
+	f.BoolVar(&o.noPassphrase, "no-passphrase", false, "store the new keys unencrypted")
+	f.BoolVar(&o.singleWriter, "single-writer", false, "accept a store without compare-and-swap: you promise that never two publish at once")
 }
 
 // runInit makes everything in memory first, then asks those that the collection

@@ -19,6 +19,7 @@ import (
 // in which they build on one another. $DIR is the test's directory.
 var jsonRuns = []struct{ verb, args string }{
 	{"init", "example.com/a --store file://$DIR/store --no-passphrase"},
+	{"import notary", "testdata/notary example.com/b --gun example.com/app --store file://$DIR/store --dry-run"},
 	{"add", "example.com/a x $DIR/file"},
 	{"status", "example.com/a"},
 	{"publish", "example.com/a"},

@@ -34,6 +34,7 @@ func TestMain(m *testing.M) {
 //	dev, signer            servers, see devServer and signerServer
 //	eventually REGEXP publisher …
 //	                       run again and again, it prints what matches
+//	notary ARGS…           Notary's own command line, see notaryUser
 //	s3 NAME MODE           the variable NAME is the --store of a server of that
 //	                       kind, see fakeS3
 func TestScripts(t *testing.T) {
@@ -41,6 +42,7 @@ func TestScripts(t *testing.T) {
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
+		Condition:           scriptCondition,
 		Setup:               setupScript,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":   exits,
@@ -53,6 +55,7 @@ func TestScripts(t *testing.T) {
 			"signer":  signerServer,
 
 			"eventually": eventually,
+			"notary":     notaryUser,
 		},
 	})
 }

@@ -21,18 +21,31 @@ type Notary struct{ dir string }
 // NotaryPassphrase opens the encrypted keys that WriteKeys writes.
 const NotaryPassphrase = "notary-secret"
 
-// InstallNotary builds Notary, if it was not built yet, and fails tb if that cannot be done. With
-// PUBLISHER_TEST_NO_NOTARY=1, for machines that reach no module proxy, it skips the test and says so.
+// WithoutNotary reports that nothing is to be imported from the real Notary, because this machine reaches no module proxy:
+// PUBLISHER_TEST_NO_NOTARY=1.
+func WithoutNotary() bool { return os.Getenv("PUBLISHER_TEST_NO_NOTARY") == "1" }
+
+// InstallNotary builds Notary, if it was not built yet, and fails tb if that cannot be done. It skips the test, and says
+// so, if told that it cannot: see WithoutNotary.
 func InstallNotary(tb testing.TB) *Notary {
 	tb.Helper()
-	if os.Getenv("PUBLISHER_TEST_NO_NOTARY") == "1" {
+	if WithoutNotary() {
 		tb.Skip("PUBLISHER_TEST_NO_NOTARY=1: nothing is imported from the real Notary")
 	}
+	n, err := OpenNotary()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return n
+}
+
+// OpenNotary is InstallNotary for who has no test at hand.
+func OpenNotary() (*Notary, error) {
 	dir, err := notary07()
 	if err != nil {
-		tb.Fatalf("Notary v0.7.0 is built from what the Go module proxy has; without one, set PUBLISHER_TEST_NO_NOTARY=1: %v", err)
+		return nil, fmt.Errorf("Notary v0.7.0 is built from what the Go module proxy has; without one, set PUBLISHER_TEST_NO_NOTARY=1: %w", err)
 	}
-	return &Notary{dir}
+	return &Notary{dir}, nil
 }
 
 var notary07 = sync.OnceValues(func() (string, error) { return install("notary07", buildNotary) })

@@ -212,3 +212,22 @@ func verifyECDSA(pub *ecdsa.PublicKey, sum, sig []byte) bool {
 	}
 	return ecdsa.Verify(pub, sum, new(big.Int).SetBytes(sig[:n]), new(big.Int).SetBytes(sig[n:]))
 }
+
+// PrivateID is the ID under which Notary keeps the private half of the key: for
+// one that comes with a certificate that of the bare key.
+func (k Key) PrivateID() string {
+	kind, isCertificate := strings.CutSuffix(k.Type, "-x509")
+	if !isCertificate {
+		return k.ID
+	}
+	bare := keyContent{Type: kind}
+	var err error
+	if bare.Value.Public, err = x509.MarshalPKIXPublicKey(k.Public); err != nil {
+		return ""
+	}
+	id, err := keyID(bare)
+	if err != nil {
+		return ""
+	}
+	return id
+}

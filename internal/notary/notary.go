@@ -76,8 +76,8 @@ type File struct {
 
 // Expired is metadata, or a certificate in it, past its time.
 type Expired struct {
-	What string // the role, or the certificate
-	At   time.Time
+	What string    `json:"what"` // the role, or the certificate
+	At   time.Time `json:"at"`
 }
 
 // An Error reports a file that is not what Notary's client would believe.
