@@ -17,6 +17,10 @@ type Cache struct{ c *Collection }
 // Cache returns the collection's cache.
 func (c *Collection) Cache() *Cache { return &Cache{c} }
 
+// Collection is what the cache is of: for those who fill a draft of one, that
+// draft.
+func (m *Cache) Collection() *Collection { return m.c }
+
 func (m *Cache) file(name string) (string, error) {
 	if err := checkCollection(m.c.name); err != nil {
 		return "", err

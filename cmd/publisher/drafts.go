@@ -32,7 +32,11 @@ type desk struct {
 func (a *app) desk(c *trust.Collection, offline bool) (*desk, error) {
 	k := &desk{app: a, c: c}
 	var err error
-	if k.place, err = a.settings(c); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	k.place, err = a.settings(c)
+	if errors.Is(err, fs.ErrNotExist) { // a first root, to be signed by somebody who has nothing of the collection
+		k.place, err = trust.Settings{Store: a.flags.store, Inbox: a.flags.inbox}, nil
+	}
+	if err != nil {
 		return nil, err
 	}
 	k.away = offline || k.place.Store == "" && k.place.URL == "" && a.flags.url == ""

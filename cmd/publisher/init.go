@@ -36,6 +36,7 @@ type initOptions struct {
 	singleWriter bool
 	offline      bool
 	publish      bool
+	hand         publishOptions // how a first root that lacks signatures is handed on
 }
 
 func newInit(a *app) *cobra.Command {
@@ -55,6 +56,11 @@ With --online and --inbox an online signer holds the keys of snapshot and
 timestamp. Only those of root and targets are made here, and the empty collection
 is published through the signer at once: nobody else writes its metadata.
 
+With the public keys of others among those of --root-key, who keep the private
+ones, and a threshold of more signatures than can be made here, the first root is
+a draft: the exit code is 10, and "publisher sign" goes on. The last signature
+publishes the empty collection.
+
 With --root-key and --root-cert, root keys come with certificates, by which those
 trust the collection who have pinned their CA for its name.
 
@@ -70,13 +76,16 @@ export) and keep that offline.`,
 		},
 	}
 	f := cmd.Flags()
-	f.StringArrayVar(&o.rootKeys, "root-key", nil, "`file` of a private key to use as a root key, may be repeated (default: make new ones)")
+	f.StringArrayVar(&o.rootKeys, "root-key", nil, "`file` of a private key to use as a root key, or of the public key of somebody else's; may be repeated (default: make new ones)")
 	f.StringArrayVar(&o.rootCerts, "root-cert", nil, "`file` of the certificate of a root key, made out to COLLECTION, and of those between it and its CA; may be repeated")
 	f.Var(&o.thresholds, "threshold", "how many keys must sign a `role=n`, or n of m: role=n/m (default 1)")
 	o.addKeys(f)
 	f.BoolVar(&o.offline, "offline", false, "do not contact the store: publish will")
 	f.BoolVarP(&o.publish, "publish", "p", false, "publish the empty collection at once")
+	f.StringVar(&o.hand.export, "export", "", "if signatures of others are missing, write the draft for them to this `file`")
+	f.BoolVar(&o.hand.share, "share", false, "if signatures of others are missing, leave the draft for them in the inbox")
 	cmd.MarkFlagsMutuallyExclusive("offline", "publish")
+	cmd.MarkFlagsMutuallyExclusive("offline", "share")
 	return cmd
 }
 
@@ -92,6 +101,7 @@ func (o *initOptions) addKeys(f *pflag.FlagSet) {
 // will rely on, and writes last, in one step, so that what fails on the way
 // leaves nothing behind.
 func runInit(ctx context.Context, a *app, name string, o initOptions) error {
+	a.inboxAlone = o.hand.share
 	n, err := a.draft(ctx, name, o)
 	if err != nil {
 		return err
@@ -102,13 +112,16 @@ func runInit(ctx context.Context, a *app, name string, o initOptions) error {
 		}
 	}
 	root, err := repo.NewRoot(ctx, n.Genesis, pairRing(n.pairs), a.now())
+	if as[*repo.ThresholdError](err) {
+		return a.beginCeremony(ctx, n, o)
+	}
 	if err != nil {
 		return err
 	}
 	if err := a.checkPinned(name, root); err != nil {
 		return err
 	}
-	unlock, stored, err := a.establish(ctx, n, root, o)
+	unlock, stored, err := a.establish(ctx, n, o, func(cache *trust.Cache) error { return putRoot(cache, root) })
 	if err != nil {
 		return err
 	}
@@ -187,9 +200,10 @@ func (a *app) askSigner(ctx context.Context, n *newCollection) error {
 	return nil
 }
 
-// establish stores a new collection, after a last look at the store, and locks
-// it. It returns the IDs of the keys that it has stored.
-func (a *app) establish(ctx context.Context, n *newCollection, root *tuf.File[tuf.Root], o initOptions) (unlock func(), stored []string, err error) {
+// establish stores a new collection, with what fill puts into it, after a last
+// look at the store, and locks it. It returns the IDs of the keys that it has
+// stored.
+func (a *app) establish(ctx context.Context, n *newCollection, o initOptions, fill func(*trust.Cache) error) (unlock func(), stored []string, err error) {
 	made := missingDirs(storeDir(n.place.Store))
 	defer func() {
 		if err != nil {
@@ -207,7 +221,7 @@ func (a *app) establish(ctx context.Context, n *newCollection, root *tuf.File[tu
 	if unlock, err = n.c.Lock(ctx, a.waiting); err != nil {
 		return nil, nil, err
 	}
-	if stored, err = a.saveCollection(n.c, n.place, root, n.pairs); err != nil {
+	if stored, err = a.saveCollection(n.c, n.place, n.pairs, fill); err != nil {
 		unlock()
 	}
 	return unlock, stored, err
@@ -420,7 +434,7 @@ func (n *newCollection) add(role string, signer crypto.Signer) error {
 		return &cliError{err: err, hint: "use an ed25519, ECDSA P-256 or RSA key", code: exitKey}
 	}
 	id := key.ID()
-	if slices.ContainsFunc(n.pairs, func(p pair) bool { return p.id == id }) {
+	if n.has(id) {
 		return usage("name each key once", "key %s is given twice", id)
 	}
 	n.Keys[role] = append(n.Keys[role], key)
@@ -431,6 +445,16 @@ func (n *newCollection) add(role string, signer crypto.Signer) error {
 // rootPairs reads the root keys that were given.
 func (a *app) rootPairs(n *newCollection, o initOptions) error {
 	for _, file := range o.rootKeys {
+		others, err := a.othersKey(file)
+		if err != nil {
+			return err
+		}
+		if others != nil {
+			if err := n.addOthers(a, *others); err != nil {
+				return err
+			}
+			continue
+		}
 		private, err := a.readKeyFile(file, tuf.RoleRoot)
 		if err != nil {
 			return err
@@ -503,9 +527,9 @@ func (r pairRing) Signer(_ context.Context, _, keyID string) (signature.Signer, 
 	return nil, repo.ErrNoKey
 }
 
-// saveCollection stores keys and root. What it stored before a failure it takes
+// saveCollection stores keys, and what fill has to store. What it stored before a failure it takes
 // back, but for keys that were there before: it returns the IDs of the others.
-func (a *app) saveCollection(c *trust.Collection, place trust.Settings, root *tuf.File[tuf.Root], pairs []pair) (stored []string, err error) {
+func (a *app) saveCollection(c *trust.Collection, place trust.Settings, pairs []pair, fill func(*trust.Cache) error) (stored []string, err error) {
 	err = c.Create(place, func(cache *trust.Cache) error {
 		for _, p := range pairs {
 			_, err := a.trust.Keys().Get(p.id)
@@ -517,7 +541,7 @@ func (a *app) saveCollection(c *trust.Collection, place trust.Settings, root *tu
 				stored = append(stored, p.id)
 			}
 		}
-		return putRoot(cache, root)
+		return fill(cache)
 	})
 	if err != nil && !errors.Is(err, trust.ErrUnsynced) { // with which the collection is there, and needs them
 		err = errors.Join(err, a.removeKeys(stored))

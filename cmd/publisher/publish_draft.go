@@ -206,19 +206,29 @@ func (a *app) printDrafted(e *draftedError, err error) error {
 	if err := a.result(r, func(w io.Writer) error { return a.printDraftMade(w, r) }); err != nil {
 		return err
 	}
-	how := "--export FILE or --share hands the draft to those who hold the missing keys"
-	if r.Exported != "" {
-		how = fmt.Sprintf("publisher sign %s --draft %s, by those who hold the missing keys", r.Collection, r.Exported)
-	} else if r.Inbox != "" {
-		how = fmt.Sprintf("publisher sign %s, by those who hold the missing keys", r.Collection)
+	return handOnHint(err, r)
+}
+
+// handOnHint tells how a draft gets to the others, or that it is theirs now.
+func handOnHint(err error, r draftResult) error {
+	switch {
+	case r.Exported != "":
+		return hinted(err, "publisher sign %s --draft %s, by those who hold the missing keys", r.Collection, r.Exported)
+	case r.Inbox != "":
+		return hinted(err, "publisher sign %s, by those who hold the missing keys", r.Collection)
 	}
-	return hinted(err, "%s", how)
+	return hinted(err, "publisher sign %s --export FILE, or --share, hands the draft to those who hold the missing keys", r.Collection)
 }
 
 func (a *app) printDraftMade(w io.Writer, r draftResult) error {
 	if _, err := fmt.Fprintf(w, "draft %s of %s\n", tuf.ShortID(r.Draft), r.Collection); err != nil {
 		return err
 	}
+	return a.printHanded(w, r)
+}
+
+// printHanded tells where a draft was put, and what it lacks.
+func (a *app) printHanded(w io.Writer, r draftResult) error {
 	if r.Exported != "" {
 		if _, err := fmt.Fprintf(w, "wrote it to %s\n", r.Exported); err != nil {
 			return err

@@ -86,8 +86,10 @@ func (a *app) sign(ctx context.Context, name string, o signOptions) error {
 	if err != nil {
 		return err
 	}
-	if _, _, err := a.known(name); err != nil && (o.draft == "" || !errors.Is(err, fs.ErrNotExist)) {
-		return err
+	if o.draft == "" && a.flags.inbox == "" {
+		if _, _, err := a.known(name); err != nil {
+			return err
+		}
 	}
 	unlock, err := c.Lock(ctx, a.waiting)
 	if err != nil {
@@ -400,7 +402,7 @@ func writeDraft(name string, d *repo.Draft, replace bool) error {
 
 // publish publishes the draft, which lacks nothing.
 func (s *ceremony) publish(ctx context.Context) error {
-	if err := s.adoptRoot(); err != nil {
+	if err := s.adoptRoot(ctx); err != nil {
 		return err
 	}
 	receipt, err := s.app.publishDraft(ctx, s.desk, s.d)
@@ -421,18 +423,29 @@ func (s *ceremony) publish(ctx context.Context) error {
 
 // adoptRoot trusts the first root of a collection that was initialized here,
 // now that it is signed.
-func (s *ceremony) adoptRoot() error {
+func (s *ceremony) adoptRoot(ctx context.Context) error {
 	if _, err := s.c.Cache().Get(rootFile); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	if _, _, err := s.app.known(s.c.Name()); err != nil {
-		return hinted(fmt.Errorf("every signature is there, but %w", err), "hand the draft back to who ran publisher init %s", s.c.Name())
+		return hinted(fmt.Errorf("every signature is there, but %w", err), "hand the draft back to who ran publisher init %s: they publish it", s.c.Name())
 	}
 	root, err := tuf.Parse[tuf.Root](s.d.Files[tuf.RoleRoot], repo.MaxRoot)
+	if err == nil {
+		err = s.app.checkPinned(s.c.Name(), root)
+	}
+	if err == nil {
+		err = putRoot(s.c.Cache(), root)
+	}
 	if err != nil {
 		return err
 	}
-	return putRoot(s.c.Cache(), root)
+	d, err := s.look(ctx, s.d.Draft, s.d.kept)
+	if err == nil && d.dead != nil {
+		err = s.deadError(d)
+	}
+	s.d = d
+	return err
 }
 
 // stillMissing is the error of who could not add anything to a draft that needs
