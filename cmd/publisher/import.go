@@ -12,6 +12,7 @@ import (
 	"publisher/internal/notary"
 	"publisher/repo"
 	"publisher/repo/tuf"
+	"publisher/trust"
 )
 
 func newImport(a *app) *cobra.Command {
@@ -169,7 +170,7 @@ func (a *app) makeImported(ctx context.Context, p *importPlan, o importOptions) 
 	if err := a.checkPinned(n.Collection, root); err != nil {
 		return err
 	}
-	unlock, stored, err := a.establish(ctx, n, root, o.initOptions)
+	unlock, stored, err := a.establish(ctx, n, o.initOptions, func(cache *trust.Cache) error { return putRoot(cache, root) })
 	if err != nil {
 		return err
 	}
