@@ -66,7 +66,7 @@ func (p *Publisher) Rotate(ctx context.Context, r Rotation) (*Receipt, error) {
 		if !base.Published() {
 			return nil, ErrNotPublished
 		}
-		if done, err := r.done(ctx, base); done || err != nil {
+		if done, err := r.Done(ctx, base); done || err != nil {
 			return nil, err
 		}
 		sub, err := p.signRotation(ctx, base, r, taken)
@@ -85,18 +85,18 @@ func (p *Publisher) Rotate(ctx context.Context, r Rotation) (*Receipt, error) {
 	return nil, fmt.Errorf("rotate: %w, %d times in a row", storage.ErrConflict, maxRaces)
 }
 
-// done reports whether an earlier run has published this, all of it.
-func (r *Rotation) done(ctx context.Context, base *View) (bool, error) {
+// Done reports whether an earlier run has published this, all of it.
+func (r *Rotation) Done(ctx context.Context, base *View) (bool, error) {
 	root := &base.Root().Signed
-	if root.Version <= r.After || !r.says(root) {
+	if root.Version <= r.After || !r.Says(root) {
 		return false, nil
 	}
 	behind, err := base.behind(ctx)
 	return !behind, err
 }
 
-// says reports whether a root is what this asks for.
-func (r *Rotation) says(root *tuf.Root) bool {
+// Says reports whether a root is what this asks for.
+func (r *Rotation) Says(root *tuf.Root) bool {
 	for role, want := range r.Roles {
 		have := root.Roles[role]
 		if have.Threshold != want.Threshold || !slices.Equal(slices.Sorted(slices.Values(have.KeyIDs)), want.ids()) {
@@ -124,7 +124,7 @@ func (s Signers) ids() []string {
 // signRotation makes the submission. The error is a *DraftError if keys are
 // missing.
 func (p *Publisher) signRotation(ctx context.Context, base *View, r Rotation, taken int64) (*Submission, error) {
-	if base.Root().Signed.Version > r.After && r.says(&base.Root().Signed) {
+	if base.Root().Signed.Version > r.After && r.Says(&base.Root().Signed) {
 		return p.signRest(ctx, base, r, taken)
 	}
 	next, err := r.next(base, p.Now())

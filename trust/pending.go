@@ -21,7 +21,6 @@ type Pending struct {
 	Submission string   `json:"submission"`        // its ID, by which the receipt is named
 	Inbox      string   `json:"inbox"`             // the store that it was left in
 	Changes    []string `json:"changes,omitempty"` // IDs of the staged changes that it publishes
-	Rotates    string   `json:"rotates,omitempty"` // the role that it gives a new key of the signer
 }
 
 // Pending reads what is pending. The error wraps fs.ErrNotExist if nothing is.

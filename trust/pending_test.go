@@ -27,7 +27,7 @@ func TestPending(t *testing.T) {
 	if err := c.ClearPending(); err != nil {
 		t.Errorf("forget nothing: %v", err)
 	}
-	want := trust.Pending{Name: "01JZ", Submission: "ab", Inbox: "file:///inbox", Changes: []string{"1", "2"}, Rotates: "snapshot"}
+	want := trust.Pending{Name: "01JZ", Submission: "ab", Inbox: "file:///inbox", Changes: []string{"1", "2"}}
 	if err := errors.Join(c.SetPending(trust.Pending{Name: "a", Submission: "b", Inbox: "c"}), c.SetPending(want)); err != nil {
 		t.Fatal(err)
 	}

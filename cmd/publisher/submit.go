@@ -29,7 +29,6 @@ type online struct {
 	signer *signerClient
 
 	changes []string // IDs of the staged changes that the next submission publishes
-	rotates string   // the role that it gives a new key
 	noWait  bool     // leave it, and no more
 }
 
@@ -68,7 +67,7 @@ func (o *online) commit(ctx context.Context, _ *repo.View, sub *repo.Submission)
 	if err != nil {
 		return nil, err
 	}
-	p := trust.Pending{Name: ulid.Make().String(), Submission: sub.ID(), Inbox: o.inbox, Changes: o.changes, Rotates: o.rotates}
+	p := trust.Pending{Name: ulid.Make().String(), Submission: sub.ID(), Inbox: o.inbox, Changes: o.changes}
 	if err := o.leave(ctx, box, p, sub); err != nil {
 		return nil, err
 	}

@@ -1,0 +1,190 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"publisher/repo/tuf"
+)
+
+// This file is what key rotate shows before it does anything.
+
+// rotationPlan is the result of key rotate --dry-run.
+type rotationPlan struct {
+	Collection string        `json:"collection"`
+	Root       int64         `json:"root_version"` // that it would make
+	Roles      []turnPlan    `json:"roles"`
+	Signatures []signingPlan `json:"signatures"`
+	Grace      string        `json:"grace,omitempty"`
+	RootFirst  bool          `json:"root_first"`
+	Resumed    bool          `json:"resumed"` // with keys that were made before
+	Finished   bool          `json:"finished"`
+}
+
+// turnPlan is the keys of one role.
+type turnPlan struct {
+	Role      string   `json:"role"`
+	Old       []string `json:"old_keys"`
+	From      string   `json:"old_holder"`
+	New       []string `json:"new_keys"`
+	Make      int      `json:"keys_to_make,omitempty"`
+	To        string   `json:"new_holder"`
+	Threshold int64    `json:"threshold"`
+}
+
+// signingPlan is a file that is signed, and by whom.
+type signingPlan struct {
+	Role      string   `json:"role"`
+	Keys      string   `json:"keys"` // old or new
+	KeyIDs    []string `json:"keyids"`
+	Threshold int64    `json:"threshold"`
+	Missing   int64    `json:"missing"` // how many of them must sign elsewhere
+}
+
+func (r *rotation) planned() rotationPlan {
+	p := rotationPlan{
+		Collection: r.c.Name(), Root: r.root.Version + 1, Grace: r.o.grace.String(),
+		RootFirst: r.o.keyLost, Resumed: r.resumed, Finished: r.finished,
+	}
+	if r.finished {
+		p.Root = r.root.Version
+	}
+	if r.o.keyLost || r.finished {
+		p.Grace = ""
+	}
+	for _, t := range r.turns {
+		p.Roles = append(p.Roles, turnPlan{
+			Role: t.role, Old: t.old.KeyIDs, From: holder(r.before.Online, t.role),
+			New: idsOf(t.keys), Make: t.make, To: holder(r.after.Online, t.role), Threshold: t.threshold,
+		})
+	}
+	if !r.finished {
+		p.Signatures = r.signatures()
+	}
+	return p
+}
+
+// holder is who has the keys of a role.
+func holder(online, role string) string {
+	if online == "" || !slices.Contains(onlineRoles, role) {
+		return "here"
+	}
+	return "of " + online
+}
+
+// signatures is who signs for the rotation: root by its old keys, and by its new
+// ones if it has any; targets likewise, if it is what changes.
+func (r *rotation) signatures() []signingPlan {
+	all := []signingPlan{r.oldKeys(tuf.RoleRoot)}
+	for _, t := range r.turns {
+		if slices.Contains(onlineRoles, t.role) {
+			continue
+		}
+		if t.role != tuf.RoleRoot && !r.o.keyLost {
+			all = append(all, r.oldKeys(t.role))
+		}
+		made := int64(t.make + len(t.store))
+		for _, key := range t.keys {
+			if r.held(key.ID()) && !slices.ContainsFunc(t.store, func(p pair) bool { return p.id == key.ID() }) {
+				made++
+			}
+		}
+		all = append(all, signingPlan{
+			Role: t.role, Keys: "new", KeyIDs: idsOf(t.keys), Threshold: t.threshold, Missing: max(0, t.threshold-made),
+		})
+	}
+	return all
+}
+
+func (r *rotation) oldKeys(role string) signingPlan {
+	old := r.root.Roles[role]
+	p := signingPlan{Role: role, Keys: "old", KeyIDs: old.KeyIDs, Threshold: old.Threshold}
+	var here int64
+	for _, id := range old.KeyIDs {
+		if r.held(id) {
+			here++
+		}
+	}
+	p.Missing = max(0, old.Threshold-here)
+	return p
+}
+
+func (r *rotation) held(id string) bool {
+	_, err := r.app.trust.Keys().Get(id)
+	return err == nil
+}
+
+// printDry is the result of a dry run.
+func (r *rotation) printDry() error {
+	return r.app.result(r.planned(), func(w io.Writer) error {
+		_, err := fmt.Fprintln(w, strings.Join(r.lines(), "\n"))
+		return err
+	})
+}
+
+// lines tell what is about to happen.
+func (r *rotation) lines() []string {
+	p := r.planned()
+	if r.finished {
+		return []string{fmt.Sprintf("root %d has the new keys already: an earlier run has published it", p.Root)}
+	}
+	var lines []string
+	if r.moves() {
+		lines = append(lines, "snapshot and timestamp move together: one party signs both")
+	}
+	for _, t := range p.Roles {
+		lines = append(lines, t.lines(r.o.keyType)...)
+	}
+	for _, s := range p.Signatures {
+		lines = append(lines, s.line(p.Root))
+	}
+	if p.RootFirst {
+		return append(lines, fmt.Sprintf("root %d is published first: until the rest has followed, clients that look for updates fail", p.Root))
+	}
+	return append(lines, fmt.Sprintf("old and new keys sign together for %s", p.Grace))
+}
+
+func (t turnPlan) lines(keyType string) []string {
+	var lines []string
+	for _, id := range t.Old {
+		if !slices.Contains(t.New, id) {
+			lines = append(lines, fmt.Sprintf("%-9s key %s, %s, goes", t.Role, id, t.From))
+		}
+	}
+	for _, id := range t.New {
+		what := "comes"
+		if slices.Contains(t.Old, id) {
+			what = "stays"
+		}
+		lines = append(lines, fmt.Sprintf("%-9s key %s %s", t.Role, id, what))
+	}
+	switch {
+	case t.Make == 1 && t.To != "here":
+		lines = append(lines, fmt.Sprintf("%-9s a new key %s comes", t.Role, t.To))
+	case t.Make > 0:
+		lines = append(lines, fmt.Sprintf("%-9s %s, made here, comes", t.Role, counted(t.Make, "new "+keyType+" key")))
+	}
+	if n := len(t.New) + t.Make; n > 1 {
+		lines = append(lines, fmt.Sprintf("%-9s %d of these %d keys must sign", t.Role, t.Threshold, n))
+	}
+	return lines
+}
+
+// line tells of one set of signatures.
+func (s signingPlan) line(root int64) string {
+	what := s.Role
+	if s.Role == tuf.RoleRoot {
+		what = fmt.Sprintf("root %d", root)
+	}
+	text := fmt.Sprintf("%s is signed by %s", what, counted(int(s.Threshold), s.Keys+" "+s.Role+" key"))
+	if s.Missing == 0 {
+		return text
+	}
+	short := make([]string, len(s.KeyIDs))
+	for i, id := range s.KeyIDs {
+		short[i] = tuf.ShortID(id)
+	}
+	return text + fmt.Sprintf(", %d of which not here: of %s", s.Missing, strings.Join(short, ", "))
+}

@@ -1,0 +1,380 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"slices"
+
+	"publisher/lambda"
+	"publisher/repo"
+	"publisher/repo/tuf"
+	"publisher/trust"
+)
+
+// A rotation replaces the keys of a top-level role, or of snapshot and timestamp
+// where they move.
+type rotation struct {
+	app    *app
+	c      *trust.Collection
+	o      keyRotateOptions
+	role   string
+	before trust.Settings
+	after  trust.Settings // differs if the roles move
+	signer *online        // the one that has the keys, or gets them; nil if none has to do with it
+
+	view     *repo.View      // what is published
+	root     *tuf.Root       // in force
+	named    map[string]bool // the IDs of all keys that roots have named so far
+	turns    []turn          // what changes, by role
+	resumed  bool            // it was begun before, with these keys
+	finished bool            // and published, too
+	begun    trust.Rotation
+}
+
+// A turn is the old and the new keys of one role.
+type turn struct {
+	role      string
+	old       tuf.Role
+	keys      []tuf.Key // the new ones, as far as they are known
+	make      int       // how many are made beside them, after the user has agreed
+	threshold int64
+	store     []pair // private halves to be stored here
+}
+
+func (r *rotation) moves() bool { return r.before.Online != r.after.Online }
+
+// remote reports whether the new keys are the signer's.
+func (r *rotation) remote() bool {
+	return r.after.Online != "" && slices.Contains(onlineRoles, r.role)
+}
+
+// roles is those whose keys change.
+func (r *rotation) roles() []string {
+	if r.moves() {
+		return onlineRoles
+	}
+	return []string{r.role}
+}
+
+func (a *app) newRotation(ctx context.Context, c *trust.Collection, s trust.Settings, role string, o keyRotateOptions) (*rotation, error) {
+	r := &rotation{app: a, c: c, o: o, role: role, before: s, after: s}
+	if o.local {
+		r.after.Online, r.after.Inbox = "", ""
+	}
+	if o.remote {
+		if s.Online == "" && a.flags.online == "" {
+			return nil, usage("publisher key rotate "+c.Name()+" "+role+" --online lambda:NAME --inbox URL", "%s has no online signer yet", c.Name())
+		}
+		if err := a.checkOnline(a.overrideOnline(&r.after)); err != nil {
+			return nil, err
+		}
+		if s.Online != "" && r.moves() {
+			return nil, usage("--local first", "%s has another online signer, %s", c.Name(), s.Online)
+		}
+	}
+	if r.remote() && !o.remote {
+		o.remote = true
+		if err := o.checkKeys(); err != nil {
+			return nil, err
+		}
+	}
+	place := r.before
+	if place.Online == "" {
+		place = r.after
+	}
+	if place.Online == "" {
+		return r, nil
+	}
+	var err error
+	r.signer, err = a.onlineBy(ctx, c, place)
+	return r, err
+}
+
+// settle deals with what is left of an interrupted run: keys do not move under a
+// submission that may still be committed.
+func (r *rotation) settle(ctx context.Context) error {
+	if r.before.Online == "" {
+		return nil
+	}
+	_, err := r.signer.settle(ctx)
+	return err
+}
+
+func (r *rotation) load(ctx context.Context) (err error) {
+	source, err := r.app.ownSource(ctx, r.c.Name(), r.before)
+	if err != nil {
+		return err
+	}
+	l := &repo.Loader{
+		Source: source, Collection: r.c.Name(), Cache: r.c.Cache(), Now: r.app.now(),
+		IgnoreExpiry: true, TimestampFirst: true,
+	}
+	if r.view, err = l.Load(ctx); err != nil {
+		return err
+	}
+	if !r.view.Published() {
+		return fmt.Errorf("%s: %w", r.c.Name(), repo.ErrNotPublished)
+	}
+	r.root = &r.view.Root().Signed
+	r.named, err = r.view.NamedKeys(ctx)
+	return err
+}
+
+// decide finds out which keys come, as far as that is known before anybody makes
+// one.
+func (r *rotation) decide(ctx context.Context) error {
+	begun, err := r.c.Rotation()
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return hinted(err, "move the file away, and run the same command again")
+	}
+	given, err := r.given()
+	if err != nil {
+		return err
+	}
+	if r.moves() && len(given) > 0 {
+		return usage("leave out -k, and rotate each of them then", "-k does not go with a move, which takes two roles along")
+	}
+	for _, role := range r.roles() {
+		t := turn{role: role, old: r.root.Roles[role]}
+		if err := r.fill(&t, given); err != nil {
+			return err
+		}
+		r.turns = append(r.turns, t)
+	}
+	if !r.resumes(begun) {
+		return nil
+	}
+	r.resumed, r.begun = true, begun
+	for i := range r.turns {
+		t := &r.turns[i]
+		t.keys, t.threshold, t.make = begun.Roles[t.role].Keys, begun.Roles[t.role].Threshold, 0
+	}
+	done, err := r.plan(begun.After).Done(ctx, r.view)
+	r.finished = done
+	return err
+}
+
+// fill works out the new keys and the threshold of one role.
+func (r *rotation) fill(t *turn, given []givenKey) error {
+	need, of, err := r.o.counts()
+	if err != nil {
+		return err
+	}
+	t.threshold = int64(need)
+	if need == 0 {
+		t.threshold = t.old.Threshold
+	}
+	switch {
+	case r.remote():
+		t.threshold, t.make = 1, 1
+	case len(given) > 0:
+		for _, k := range given {
+			t.keys = append(t.keys, k.key)
+			if k.pair != nil {
+				t.store = append(t.store, *k.pair)
+			}
+		}
+	case of > 0:
+		t.make = of
+	case need > 0:
+		t.make = need
+	case len(t.old.KeyIDs) > 1:
+		return usage(fmt.Sprintf("-k FILE for each new key, or --threshold %d/%d to make all of them here", t.old.Threshold, len(t.old.KeyIDs)),
+			"%s has %d keys, of which %d must sign: which are the new ones?", t.role, len(t.old.KeyIDs), t.old.Threshold)
+	default:
+		t.make = 1
+	}
+	if t.threshold > int64(len(t.keys)+t.make) {
+		return usage("--threshold n, or more keys", "%d of the keys of %s must sign, and only %d come", t.threshold, t.role, len(t.keys)+t.make)
+	}
+	return r.leftover(t)
+}
+
+// resumes reports whether a rotation that was begun is this one.
+func (r *rotation) resumes(begun trust.Rotation) bool {
+	if begun.Role != r.role || len(begun.Roles) != len(r.turns) || begun.Online != r.after.Online {
+		return false
+	}
+	for _, t := range r.turns {
+		was, ok := begun.Roles[t.role]
+		if !ok || r.o.threshold != "" && was.Threshold != t.threshold || len(was.Keys) != len(t.keys)+t.make {
+			return false
+		}
+		for _, k := range t.keys {
+			if len(r.o.files) > 0 && !slices.ContainsFunc(was.Keys, func(other tuf.Key) bool { return other.ID() == k.ID() }) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// plan is the rotation as repo has it, decided on that root.
+func (r *rotation) plan(after int64) *repo.Rotation {
+	p := &repo.Rotation{Roles: map[string]repo.Signers{}, Grace: r.o.grace, After: after, OldKeyLost: r.o.keyLost}
+	for _, t := range r.turns {
+		p.Roles[t.role] = repo.Signers{Keys: t.keys, Threshold: t.threshold}
+	}
+	return p
+}
+
+// agree shows what will be done, asks whether it should be, and has the keys
+// made. From then on the same command goes on with them.
+func (r *rotation) agree(ctx context.Context) error {
+	for _, line := range r.lines() {
+		r.app.infof("%s", line)
+	}
+	if err := r.app.insist(fmt.Sprintf("publish root %d of %s?", r.root.Version+1, r.c.Name())); err != nil {
+		return err
+	}
+	if r.resumed {
+		return r.storeKeys() // it may have ended before they were
+	}
+	if err := r.makeKeys(ctx); err != nil {
+		return err
+	}
+	r.begun = trust.Rotation{Role: r.role, Online: r.after.Online, After: r.root.Version, Roles: map[string]trust.NewTrust{}}
+	for _, t := range r.turns {
+		r.begun.Roles[t.role] = trust.NewTrust{Keys: t.keys, Threshold: t.threshold}
+	}
+	return r.c.SetRotation(r.begun)
+}
+
+// run publishes, and lets the settings follow what is published.
+func (r *rotation) run(ctx context.Context) error {
+	var receipt *repo.Receipt
+	if !r.finished {
+		p, err := r.publisher(ctx)
+		if err != nil {
+			return err
+		}
+		receipt, err = r.app.outwait(ctx, func() (*repo.Receipt, error) { return p.Rotate(ctx, *r.plan(r.begun.After)) })
+		if err != nil {
+			return r.explain(err)
+		}
+	}
+	if err := r.follow(); err != nil {
+		return err
+	}
+	return r.report(receipt)
+}
+
+// explain adds what to do about a rotation that did not come to its end.
+func (r *rotation) explain(err error) error {
+	again := fmt.Sprintf("publisher key rotate %s %s … again completes it", r.c.Name(), r.role)
+	var short *repo.ThresholdError
+	if !errors.As(err, &short) {
+		return hinted(err, "%s", again)
+	}
+	if short.Role != tuf.RoleRoot && !r.o.keyLost {
+		return hinted(err, "publisher key import FILE brings in the old key; if it is lost: --old-key-lost")
+	}
+	return hinted(err, "publisher key import FILE brings in a missing key; then %s", again)
+}
+
+// publisher is set up with the commit that this rotation needs: of the one who
+// holds old and new keys, or here, with the signer's signatures beside ours.
+func (r *rotation) publisher(ctx context.Context) (*repo.Publisher, error) {
+	p, err := r.app.publisher(ctx, r.c)
+	if err != nil || r.signer == nil {
+		return p, err
+	}
+	if !r.moves() || r.o.keyLost && r.remote() {
+		p.Commit = r.signer.commit
+		return p, nil
+	}
+	committer, err := r.app.committer(ctx, r.c)
+	if err != nil {
+		return nil, err
+	}
+	if !r.o.keyLost {
+		committer.Cosign = r.signer.cosign
+	}
+	p.Commit = r.app.patient(committer.Commit)
+	return p, nil
+}
+
+// cosign is a repo.CosignFunc.
+func (o *online) cosign(ctx context.Context, root, snapshot []byte) (cosigned, timestamp []byte, err error) {
+	defer o.app.wait("waiting for the signer")()
+	var answer lambda.CosignAnswer
+	err = o.signer.ask(ctx, lambda.Request{Action: lambda.ActionCosign, Collection: o.c.Name(), Root: root, Snapshot: snapshot}, &answer)
+	return answer.Snapshot, answer.Timestamp, err
+}
+
+// follow lets the settings say who holds the keys now, and forgets what was
+// remembered for a run that is interrupted.
+func (r *rotation) follow() error {
+	if r.moves() {
+		if err := r.c.SetSettings(r.after); err != nil {
+			return err
+		}
+	}
+	if r.signer != nil {
+		if err := r.c.ClearPending(); err != nil {
+			return err
+		}
+	}
+	return r.c.ClearRotation()
+}
+
+// rotated is the result of key rotate.
+type rotated struct {
+	Collection string              `json:"collection"`
+	Root       int64               `json:"root_version"`
+	Keys       map[string][]string `json:"keys"`
+	Thresholds map[string]int64    `json:"thresholds"`
+	Online     string              `json:"online,omitempty"` // who holds them, empty for the trust directory
+	Versions   map[string]int64    `json:"versions,omitempty"`
+}
+
+func (r *rotation) report(receipt *repo.Receipt) error {
+	done := rotated{Collection: r.c.Name(), Root: r.root.Version, Keys: map[string][]string{}, Thresholds: map[string]int64{}}
+	if receipt != nil && !r.plan(r.begun.After).Says(r.root) {
+		done.Root++
+	}
+	if receipt != nil {
+		done.Versions = receipt.Versions
+	}
+	if r.remote() {
+		done.Online = r.after.Online
+	}
+	for _, t := range r.turns {
+		done.Keys[t.role], done.Thresholds[t.role] = idsOf(t.keys), t.threshold
+	}
+	if r.moves() && r.after.Online != "" {
+		r.app.infof("the old keys are of no more use after the grace: publisher key list, publisher key remove KEY-ID")
+	}
+	return r.app.result(done, func(w io.Writer) error {
+		for _, t := range r.turns {
+			for _, key := range t.keys {
+				if _, err := fmt.Fprintf(w, "%-9s key %s, %s, since root %d\n", t.role, key.ID(), r.holder(key.ID()), done.Root); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+}
+
+// holder tells who has a new key.
+func (r *rotation) holder(id string) string {
+	if r.remote() {
+		return "of " + r.after.Online
+	}
+	if _, err := r.app.trust.Keys().Get(id); err != nil {
+		return "elsewhere"
+	}
+	return "here"
+}
+
+func idsOf(keys []tuf.Key) []string {
+	ids := make([]string, len(keys))
+	for i, key := range keys {
+		ids[i] = key.ID()
+	}
+	return ids
+}
