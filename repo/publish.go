@@ -239,14 +239,14 @@ func (p *Publisher) draftFor(ctx context.Context, plan *Plan, taken map[string]i
 			return drafted, nil
 		}
 	}
-	return nil, p.replace(plan)
+	return nil, p.replace(plan.order)
 }
 
 // replace asks for each draft that what is to be signed now stands against:
 // only one of the two can be published.
-func (p *Publisher) replace(plan *Plan) error {
+func (p *Publisher) replace(roles []string) error {
 	for _, d := range p.Drafts {
-		common := slices.ContainsFunc(d.Roles(), func(role string) bool { return slices.Contains(plan.order, role) })
+		common := slices.ContainsFunc(d.Roles(), func(role string) bool { return slices.Contains(roles, role) })
 		if !common || p.Replacing == nil {
 			continue
 		}

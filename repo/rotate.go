@@ -135,7 +135,9 @@ func (p *Publisher) signRotation(ctx context.Context, base *View, r Rotation, ta
 	if err != nil {
 		return nil, err
 	}
-	next, targets = p.drafted(next, targets)
+	if next, targets, err = p.drafted(next, targets); err != nil {
+		return nil, err
+	}
 	s := &signing{ring: p.Keys}
 	roots := r.signedFor(base, next)
 	for _, by := range []*tuf.Root{&base.Root().Signed, &next.Signed} {
@@ -143,7 +145,7 @@ func (p *Publisher) signRotation(ctx context.Context, base *View, r Rotation, ta
 			return nil, err
 		}
 	}
-	if len(next.Signatures) == 0 {
+	if len(next.Signatures) == 0 && !p.Unsigned {
 		return nil, s.missing[0]
 	}
 	sub := &Submission{Collection: p.Collection, Files: map[string][]byte{tuf.RoleRoot: next.Bytes()}}
@@ -260,8 +262,8 @@ func (p *Publisher) nextTargets(ctx context.Context, base *View, r Rotation, nex
 }
 
 // drafted is the root and targets of an open draft that says the same, with the
-// signatures that it has.
-func (p *Publisher) drafted(root *tuf.File[tuf.Root], targets *tuf.File[tuf.Targets]) (*tuf.File[tuf.Root], *tuf.File[tuf.Targets]) {
+// signatures that it has; where there is none, what it is given.
+func (p *Publisher) drafted(root *tuf.File[tuf.Root], targets *tuf.File[tuf.Targets]) (*tuf.File[tuf.Root], *tuf.File[tuf.Targets], error) {
 	for _, d := range p.Drafts {
 		r, err := tuf.Parse[tuf.Root](d.Files[tuf.RoleRoot], MaxRoot)
 		if err != nil || !asGood(r.Head(), root.Head(), p.Now()) || sameBut(root, r, sameGrace) != nil {
@@ -270,17 +272,21 @@ func (p *Publisher) drafted(root *tuf.File[tuf.Root], targets *tuf.File[tuf.Targ
 		t := d.Files[tuf.RoleTargets]
 		switch {
 		case targets == nil && len(d.Files) == 1:
-			return r, nil
+			return r, nil, nil
 		case targets == nil || t == nil || len(d.Files) != 2:
 			continue
 		}
 		f, err := tuf.Parse[tuf.Targets](t, maxMetadata)
 		if err == nil && asGood(f.Head(), targets.Head(), p.Now()) &&
 			sameBut(targets, f, func(want, got *tuf.Targets) { want.Version = got.Version }) == nil {
-			return r, f
+			return r, f, nil
 		}
 	}
-	return root, targets
+	roles := []string{tuf.RoleRoot}
+	if targets != nil {
+		roles = append(roles, tuf.RoleTargets)
+	}
+	return root, targets, p.replace(roles)
 }
 
 // sameGrace takes over until when a grace was to last: a draft is older.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,6 +24,7 @@ type keyRotateOptions struct {
 	keyType   string
 	keyLost   bool
 	dryRun    bool
+	draft     publishOptions // what becomes of one
 }
 
 func newKeyRotate(a *app) *cobra.Command {
@@ -35,8 +37,9 @@ are those in the files of -k: private keys, or of root and targets also the publ
 keys of those who are to sign with them. The root keys sign for it, old and new
 ones if they change. The plan is shown first; --dry-run changes nothing.
 
-Where not enough keys are here to sign, that leaves a draft, which the others
-sign with "publisher sign".
+Where not enough keys are here to sign, a draft is kept, which the others sign
+with "publisher sign". Whoever signs last publishes it; the same command again
+does, too.
 
 The keys of snapshot and timestamp stay where they are, or move to the online
 signer (-r) or back (--local). A move takes both roles along, whichever is named:
@@ -75,6 +78,11 @@ Whatever interrupts it, the same command again completes it.`,
 	f.StringVar(&o.keyType, "key-type", tuf.TypeEd25519, "`kind` of the keys to make: ed25519, ecdsa, rsa")
 	f.BoolVar(&o.keyLost, "old-key-lost", false, "the old keys cannot sign any more: publish the root before what it names keys for")
 	f.BoolVar(&o.dryRun, "dry-run", false, "show the plan, and change nothing")
+	f.StringVar(&o.draft.export, "export", "", "if signatures of others are missing, write the draft for them to this `file`")
+	f.BoolVar(&o.draft.share, "share", false, "if signatures of others are missing, leave the draft for them in the inbox")
+	for _, flag := range []string{"export", "share"} {
+		cmd.MarkFlagsMutuallyExclusive("dry-run", flag)
+	}
 	o.newSecret.add(cmd)
 	completeFlag(cmd, "key-type", completeAlgorithms)
 	cmd.ValidArgsFunction = a.completeRotate
@@ -185,5 +193,11 @@ func (a *app) rotate(ctx context.Context, name, role string, o keyRotateOptions)
 			return err
 		}
 	}
-	return r.run(ctx)
+	a.inboxAlone = o.draft.share
+	err = r.run(ctx)
+	var drafted *draftedError
+	if errors.As(err, &drafted) {
+		return a.printDrafted(drafted, err)
+	}
+	return err
 }

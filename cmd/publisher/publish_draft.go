@@ -186,6 +186,19 @@ func (o *openDrafts) overtaken(ctx context.Context, done *repo.Published) error 
 	return nil
 }
 
+// rotated drops the drafts that a new root has left behind.
+func (o *openDrafts) rotated(ctx context.Context) error {
+	for _, d := range o.drafts {
+		if !slices.Contains(d.Roles(), tuf.RoleRoot) {
+			continue
+		}
+		if err := o.forget(ctx, d.Draft); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func common(a, b []string) bool {
 	return slices.ContainsFunc(a, func(s string) bool { return slices.Contains(b, s) })
 }

@@ -186,5 +186,9 @@ func (s signingPlan) line(root int64) string {
 	for i, id := range s.KeyIDs {
 		short[i] = tuf.ShortID(id)
 	}
-	return text + fmt.Sprintf(", %d of which not here: of %s", s.Missing, strings.Join(short, ", "))
+	text += fmt.Sprintf(", %d of which not here: of %s", s.Missing, strings.Join(short, ", "))
+	if s.Keys == "old" && s.Role != tuf.RoleRoot {
+		text += "; if it is lost: --old-key-lost"
+	}
+	return text
 }

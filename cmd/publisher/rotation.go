@@ -247,13 +247,9 @@ func (r *rotation) agree(ctx context.Context) error {
 func (r *rotation) run(ctx context.Context) error {
 	var receipt *repo.Receipt
 	if !r.finished {
-		p, err := r.publisher(ctx)
-		if err != nil {
+		var err error
+		if receipt, err = r.publish(ctx); err != nil {
 			return err
-		}
-		receipt, err = r.app.outwait(ctx, func() (*repo.Receipt, error) { return p.Rotate(ctx, *r.plan(r.begun.After)) })
-		if err != nil {
-			return r.explain(err)
 		}
 	}
 	if err := r.follow(); err != nil {
@@ -262,17 +258,36 @@ func (r *rotation) run(ctx context.Context) error {
 	return r.report(receipt)
 }
 
+// publish goes on with a draft of this rotation, if there is one, and keeps one
+// where others must sign.
+func (r *rotation) publish(ctx context.Context) (*repo.Receipt, error) {
+	drafts, err := r.app.openDrafts(ctx, r.c)
+	if err != nil {
+		return nil, err
+	}
+	p, err := r.publisher(ctx)
+	if err != nil {
+		return nil, err
+	}
+	drafts.attach(p, r.o.draft)
+	receipt, err := r.app.outwait(ctx, func() (*repo.Receipt, error) { return p.Rotate(ctx, *r.plan(r.begun.After)) })
+	var few *repo.DraftError
+	if errors.As(err, &few) {
+		return nil, drafts.keep(ctx, few, nil, r.o.draft)
+	}
+	if err != nil {
+		return nil, r.explain(err)
+	}
+	return receipt, drafts.rotated(ctx)
+}
+
 // explain adds what to do about a rotation that did not come to its end.
 func (r *rotation) explain(err error) error {
 	again := fmt.Sprintf("publisher key rotate %s %s … again completes it", r.c.Name(), r.role)
-	var short *repo.ThresholdError
-	if !errors.As(err, &short) {
-		return hinted(err, "%s", again)
+	if as[*repo.ThresholdError](err) {
+		return hinted(err, "publisher key import FILE brings in a missing key; then %s", again)
 	}
-	if short.Role != tuf.RoleRoot && !r.o.keyLost {
-		return hinted(err, "publisher key import FILE brings in the old key; if it is lost: --old-key-lost")
-	}
-	return hinted(err, "publisher key import FILE brings in a missing key; then %s", again)
+	return hinted(err, "%s", again)
 }
 
 // publisher is set up with the commit that this rotation needs: of the one who
@@ -369,12 +384,4 @@ func (r *rotation) holder(id string) string {
 		return "elsewhere"
 	}
 	return "here"
-}
-
-func idsOf(keys []tuf.Key) []string {
-	ids := make([]string, len(keys))
-	for i, key := range keys {
-		ids[i] = key.ID()
-	}
-	return ids
 }
