@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"publisher/repo/tuf"
 )
@@ -107,8 +108,10 @@ func (w *rootWalk) rest(ctx context.Context, yield func(*Revision) bool) error {
 }
 
 // cameAfter reports whether the root in force came after s. Signatures decide;
-// where they fit both roots, time does, which is not to be relied on: a copy of
-// a store may have given all files the time of the copy.
+// where they fit both roots, the times of signing, which follow from expiry and
+// from the policy of one root or the other. When the store took the files is not
+// relied on but for what was signed within a minute: of a copy of a store it
+// tells nothing.
 func (w *rootWalk) cameAfter(s *past[tuf.Snapshot]) bool {
 	if w.before == nil || verifyTop(w.before.file, tuf.RoleSnapshot, s.file) != nil {
 		return false
@@ -116,11 +119,14 @@ func (w *rootWalk) cameAfter(s *past[tuf.Snapshot]) bool {
 	if verifyTop(w.at.file, tuf.RoleSnapshot, s.file) != nil {
 		return true
 	}
-	// At the same time means in one commit, which writes the root last.
-	if !w.at.stored.IsZero() && !s.stored.IsZero() {
-		return !w.at.stored.Before(s.stored)
+	made := w.at.signed(w.at.file, tuf.RoleRoot)
+	since := !s.signed(w.at.file, tuf.RoleSnapshot).Before(made.Add(-time.Minute))
+	until := !s.signed(w.before.file, tuf.RoleSnapshot).After(made.Add(time.Minute))
+	if since != until {
+		return until
 	}
-	return !w.at.signed(w.at.file, tuf.RoleRoot).Before(s.signed(w.at.file, tuf.RoleSnapshot))
+	// Perhaps in one commit, which writes the root last.
+	return w.at.stored.IsZero() || s.stored.IsZero() || !w.at.stored.Before(s.stored)
 }
 
 func (w *rootWalk) revision() *Revision {

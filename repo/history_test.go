@@ -3,6 +3,7 @@ package repo_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"strings"
@@ -355,5 +356,83 @@ func TestHistoryForgedRoot(t *testing.T) {
 	_, _, err = w.history(store)
 	if want := "verify 1.root.json: the chain is broken: it is not the root that version 2 was made from"; err == nil || err.Error() != want {
 		t.Errorf("error %v, want %s", err, want)
+	}
+}
+
+// copied is a copy of a store, in which objects have the times of the copy.
+type copied struct {
+	storage.Getter
+	at func(key string) time.Time
+}
+
+func (s copied) Get(ctx context.Context, key string) (storage.Object, error) {
+	obj, err := s.Getter.Get(ctx, key)
+	obj.Modified = s.at(key)
+	return obj, err
+}
+
+// atOnce and scrambled are the times of copies.
+func atOnce(string) time.Time { return time.Date(2026, 12, 24, 0, 0, 0, 0, time.UTC) }
+
+func scrambled(key string) time.Time {
+	sum := sha256.Sum256([]byte(key))
+	return atOnce(key).Add(time.Duration(sum[0]) * time.Hour)
+}
+
+// TestHistoryOfRotations: roots come in where they came in, and everything was
+// signed by who could then, whatever is known of times.
+func TestHistoryOfRotations(t *testing.T) {
+	w := newWorld(t)
+	w.mustPublish(add("a", "1"))
+	rotate := func(edit func(*repo.Rotation), roles ...string) {
+		t.Helper()
+		w.now = w.now.Add(time.Hour)
+		r := repo.Rotation{Roles: map[string]repo.Signers{}, Grace: repo.DefaultGrace, After: w.view().Root().Signed.Version}
+		for _, role := range roles {
+			r.Roles[role] = repo.Signers{Keys: []tuf.Key{w.ring.Generate(t), w.ring.Generate(t)}, Threshold: 2}
+		}
+		edit(&r)
+		if _, err := w.publisher().Rotate(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+		w.now = w.now.Add(time.Hour)
+	}
+	publish := func(name string) { w.mustPublish(add(name, "1")) }
+	nothing := func(*repo.Rotation) {}
+	rotate(nothing, tuf.TopLevel...)
+	publish("b")
+	rotate(func(r *repo.Rotation) { r.OldKeyLost = true }, tuf.RoleTargets, tuf.RoleSnapshot, tuf.RoleTimestamp)
+	publish("c")
+	rotate(func(r *repo.Rotation) { r.Lifetimes = repo.Lifetimes{tuf.RoleTargets: 100 * day, "ci": 30 * day} })
+	publish("d")
+	rotate(nothing, tuf.RoleTargets)
+	publish("e")
+	for name, source := range map[string]storage.Getter{
+		"store": w.store, "timeless": timeless{w.store}, "copied": copied{w.store, atOnce}, "scrambled": copied{w.store, scrambled},
+	} {
+		lines, h, err := w.history(source)
+		if err != nil || h.End != "" {
+			t.Fatalf("%s: %v, ends %q\n%s", name, err, h.End, strings.Join(lines, "\n"))
+		}
+		told := strings.Join(lines, "\n")
+		if strings.Contains(told, "problem") || strings.Contains(told, "verify") || strings.Contains(told, "unsigned") || strings.Contains(told, "by 0") {
+			t.Errorf("%s: something is wrong in\n%s", name, told)
+		}
+		if name == "scrambled" {
+			continue // a root may then stand on the wrong side of its own commit
+		}
+		var order []string
+		for _, line := range lines {
+			if what, _, ok := strings.Cut(line, " at "); ok {
+				order = append(order, what)
+			}
+		}
+		want := []string{
+			"snapshot 9", "root 5", "snapshot 8", "snapshot 7", "root 4", "snapshot 6", "snapshot 5", "snapshot 4", "root 3",
+			"snapshot 3", "root 2", "snapshot 2", "snapshot 1", "root 1",
+		}
+		if diff := cmp.Diff(want, order); diff != "" {
+			t.Errorf("%s: %s\n%s", name, diff, told)
+		}
 	}
 }
