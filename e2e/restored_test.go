@@ -60,6 +60,7 @@ func TestRestored(t *testing.T) {
 		t.Errorf("publish says %v, want exit code 3", err)
 	}
 
+	forget(t, d.inbox, repo.PublishedKey(scripts))
 	d.fn.Recycle()
 	file := filepath.Join(t.TempDir(), "root.json")
 	if err := os.WriteFile(file, []byte(backup[repo.SlotKey(scripts, tuf.RoleRoot, 1)]), 0o666); err != nil {
@@ -132,5 +133,17 @@ func restore(t *testing.T, s storage.Store, backup map[string]string) {
 		if err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// forget removes a note of the signer's.
+func forget(t *testing.T, s storage.Store, key string) {
+	t.Helper()
+	info, err := storage.Stat(t.Context(), s, key)
+	if err == nil {
+		err = s.(storage.Deleter).Delete(t.Context(), key, info.Version)
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 }

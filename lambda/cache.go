@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"strings"
 	"sync"
+
+	"publisher/storage"
 )
 
 // caches keeps verified metadata of the collections used last. Its size is
@@ -33,6 +35,8 @@ type cache struct {
 	files map[string][]byte
 	size  int64
 	kept  bool // it is in all
+	seen  seen
+	noted storage.Version // of the note on what was seen
 }
 
 const cacheOverhead = 512 // bytes that a collection takes beside its files
@@ -93,6 +97,19 @@ func (c *caches) trim() {
 	for c.size > c.max {
 		c.drop(c.order.Back())
 	}
+}
+
+// lastSeen is what the note on the collection said when it was last looked at.
+func (o *cache) lastSeen() (seen, storage.Version) {
+	o.all.mu.Lock()
+	defer o.all.mu.Unlock()
+	return o.seen, o.noted
+}
+
+func (o *cache) see(last seen, noted storage.Version) {
+	o.all.mu.Lock()
+	defer o.all.mu.Unlock()
+	o.seen, o.noted = last, noted
 }
 
 // Get implements repo.Cache.

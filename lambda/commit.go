@@ -162,14 +162,16 @@ func (s *Signer) commitTo(ctx context.Context, collection string, sub *repo.Subm
 	}
 	s.apart(collection, func() {
 		s.caches.keep(c)
+		s.remember(ctx, collection, c)
 		s.observe(ctx, collection, c)
 	})
 	return receipt, nil
 }
 
-func (s *Signer) committer(collection string, c repo.Cache, store storage.Store) *repo.Committer {
+func (s *Signer) committer(collection string, c *cache, store storage.Store) *repo.Committer {
+	last, _ := c.lastSeen()
 	return &repo.Committer{
-		Store: store, Collection: collection, Cache: c,
+		Store: above(store, collection, last), Collection: collection, Cache: c,
 		Keys: &keyring{s, collection}, Now: s.Now,
 	}
 }
@@ -198,9 +200,15 @@ func (s *Signer) known(ctx context.Context, collection string) (*cache, error) {
 	if c := s.caches.of(collection); c != nil {
 		return c, nil
 	}
+	last, noted, err := s.readSeen(ctx, collection)
+	if err != nil {
+		return nil, err
+	}
 	name := repo.SlotKey(collection, tuf.RoleRoot, 1)
 	data, _, err := storage.Read(ctx, s.public, name, repo.MaxRoot)
 	switch {
+	case errors.Is(err, fs.ErrNotExist) && last.Root > 0:
+		return nil, lost(repo.SlotName(tuf.RoleRoot, 1), 0, 1)
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil
 	case err != nil:
@@ -209,7 +217,9 @@ func (s *Signer) known(ctx context.Context, collection string) (*cache, error) {
 	if err := s.checkHash(collection, data); err != nil {
 		return nil, &repo.VerifyError{File: repo.SlotName(tuf.RoleRoot, 1), Err: err}
 	}
-	return s.caches.start(collection, data), nil
+	c := s.caches.start(collection, data)
+	c.see(last, noted)
+	return c, nil
 }
 
 // checkGenesis decides whether a root may start a collection here. What is wrong

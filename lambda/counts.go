@@ -13,6 +13,7 @@ type Counts struct {
 	Committed   int      `json:"committed"`
 	Refused     int      `json:"refused"`
 	Failed      int      `json:"failed"`              // left for another run
+	Lost        int      `json:"lost,omitzero"`       // times that what was published was found to be gone
 	Ignored     int      `json:"ignored,omitzero"`    // records of events that are none of ours
 	Errors      []string `json:"errors,omitempty"`    // of the first that failed
 	Unfinished  bool     `json:"unfinished,omitzero"` // time was up: another run does the rest
@@ -22,6 +23,7 @@ type Counts struct {
 type tally struct {
 	mu     sync.Mutex
 	counts Counts
+	first  string // that failed
 }
 
 const maxErrors = 10
@@ -34,11 +36,25 @@ func (t *tally) add(to func(*Counts)) {
 
 func (t *tally) failed(doing string, err error) {
 	t.add(func(c *Counts) {
-		c.Failed++
-		if len(c.Errors) < maxErrors {
-			c.Errors = append(c.Errors, doing+": "+err.Error())
+		if c.Failed++; c.Failed == 1 {
+			t.first = doing + ": " + err.Error()
 		}
+		c.say(doing + ": " + err.Error())
 	})
+}
+
+// lost is named beside what failed, and nothing fails for it.
+func (t *tally) lost(collection string, err error) {
+	t.add(func(c *Counts) {
+		c.Lost++
+		c.say("lost " + collection + ": " + err.Error())
+	})
+}
+
+func (c *Counts) say(text string) {
+	if len(c.Errors) < maxErrors {
+		c.Errors = append(c.Errors, text)
+	}
 }
 
 func (t *tally) unfinished() { t.add(func(c *Counts) { c.Unfinished = true }) }
@@ -49,5 +65,5 @@ func (t *tally) err() error {
 	if t.counts.Failed == 0 {
 		return nil
 	}
-	return fmt.Errorf("%d failed: %s", t.counts.Failed, t.counts.Errors[0])
+	return fmt.Errorf("%d failed: %s", t.counts.Failed, t.first)
 }

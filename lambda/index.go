@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/sync/errgroup"
+
 	"publisher/repo"
 	"publisher/storage"
 )
@@ -50,6 +52,9 @@ func (s *Signer) collections(ctx context.Context, t *tally) ([]string, error) {
 func (s *Signer) walk(ctx context.Context, t *tally, known []string) (names []string, err error) {
 	names = slices.Clone(known)
 	defer func() { slices.Sort(names) }()
+	var group errgroup.Group
+	group.SetLimit(s.Concurrency)
+	defer func() { err = errors.Join(err, group.Wait()) }()
 	last := ""
 	for e, err := range s.private.List(ctx, "") {
 		if err != nil {
@@ -68,9 +73,10 @@ func (s *Signer) walk(ctx context.Context, t *tally, known []string) (names []st
 			continue
 		}
 		names = append(names, last)
-		if err := s.know(ctx, last); err != nil {
-			return names, err
-		}
+		group.Go(func() error { return s.know(ctx, p.Collection) })
+	}
+	if err := group.Wait(); err != nil {
+		return names, err
 	}
 	return names, s.note(ctx, repo.ProgressKey(walked), "{}", storage.Absent)
 }

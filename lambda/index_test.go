@@ -104,25 +104,14 @@ func TestRefreshListsNoInbox(t *testing.T) {
 // their keys, once, and again when somebody asks for it.
 func TestIndexOfBefore(t *testing.T) {
 	w := published(t)
-	forget := func(keys ...string) {
-		for _, key := range keys {
-			info, err := storage.Stat(t.Context(), w.private, key)
-			if err == nil {
-				err = w.private.(storage.Deleter).Delete(t.Context(), key, info.Version)
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	forget(repo.KnownKey(scripts))
+	w.remove(repo.KnownKey(scripts))
 	for _, walked := range []bool{false, true} {
 		if walked {
-			forget(repo.KnownKey(scripts))
+			w.remove(repo.KnownKey(scripts))
 			if c := w.counts(refreshAll); c.Collections != 0 {
 				t.Errorf("%+v, but it was looked for already", c)
 			}
-			forget(repo.ProgressKey("walked"))
+			w.remove(repo.ProgressKey("walked"))
 		}
 		if c := w.counts(refreshAll); c.Collections != 1 {
 			t.Errorf("%+v", c)

@@ -35,6 +35,7 @@ const (
 	MetricConflicts   = "Conflicts"
 	MetricQuarantined = "Quarantined"
 	MetricFailures    = "Failures"
+	MetricLost        = "Lost"
 	MetricRefreshes   = "Refreshes"
 	MetricDuration    = "Duration"        // of a commit, a refusal or a refresh, in milliseconds
 	MetricExpiry      = "SecondsToExpiry" // at the time it is told
@@ -59,6 +60,10 @@ func (m *metrics) quarantine(collection string) {
 
 func (m *metrics) failure(collection string) {
 	m.write(collection, "", value{MetricFailures, "Count", 1})
+}
+
+func (m *metrics) lost(collection string) {
+	m.write(collection, "", value{MetricLost, "Count", 1})
 }
 
 func (m *metrics) refresh(collection string, took time.Duration) {

@@ -13,9 +13,10 @@ import (
 	"publisher/storage"
 )
 
-// refresh signs what is due of one collection; a patient one what is urgent. That nothing is due, it finds out
-// with one read, from what timestamp.json says of itself. That is unverified:
-// whoever could forge it could as well put back an old one.
+// refresh signs what is due of one collection; a patient one what is urgent.
+// That nothing is due, it finds out with one read, from what timestamp.json says
+// of itself. That is unverified: whoever could forge it could as well put back
+// an old one.
 func (s *Signer) refresh(ctx context.Context, collection string, patient bool, t *tally) (err error) {
 	defer caught(&err)
 	t.add(func(c *Counts) { c.Collections++ })
@@ -70,6 +71,9 @@ func (s *Signer) refreshDue(ctx context.Context, collection string, store storag
 	s.Log.Info("refreshed", "collection", collection, "versions", receipt.Versions)
 	s.apart(collection, func() {
 		s.caches.keep(known)
+		if last, _ := known.lastSeen(); last.Timestamp == 0 {
+			s.remember(ctx, collection, known) // published before there were notes
+		}
 		s.metrics.refresh(collection, s.Now().Sub(started))
 		s.observe(ctx, collection, known)
 	})
@@ -99,17 +103,14 @@ func (s *Signer) renew(ctx context.Context, collection string) (receipt *repo.Re
 	return receipt, nil
 }
 
-// missing tells a collection that is not published yet from one whose
-// timestamp.json is gone.
+// missing tells a collection that is not published yet, if perhaps begun, from
+// one whose timestamp.json is gone.
 func (s *Signer) missing(ctx context.Context, collection string) error {
-	_, _, err := storage.Read(ctx, s.public, repo.SlotKey(collection, tuf.RoleRoot, 1), repo.MaxRoot)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+	last, _, err := s.readSeen(ctx, collection)
+	if err != nil || last.Timestamp == 0 {
+		return err
 	}
-	if err == nil {
-		err = errors.New("there is a root and no timestamp.json: its first publication was interrupted, or the file is gone")
-	}
-	return err
+	return lost("timestamp.json", 0, last.Timestamp)
 }
 
 // primed is a store of which the first Get of one object is answered already.

@@ -208,6 +208,7 @@ func TestRejectFirst(t *testing.T) {
 			s.T = t
 			f := forge.New(s)
 			w.public = storagetest.Immutable(t, w.newStore())
+			w.remove(repo.PublishedKey(scripts))
 			w.restart()
 			f.Unpublish(w.public)
 			row.Break(f)

@@ -85,10 +85,27 @@ func isSubmission(p repo.PrivateKey) bool {
 
 func (s *Signer) refreshOne(ctx context.Context, collection string, t *tally) {
 	if err := s.refresh(ctx, collection, !s.Windows.open(s.Now()), t); err != nil {
+		if s.isLost(t, collection, err) {
+			return
+		}
 		s.fail("refresh failed", err, "collection", collection)
 		s.metrics.failure(collection)
 		t.failed("refresh "+collection, err)
 	}
+}
+
+// isLost reports whether an error is that what was published is gone, and says
+// so. People have to look after that one collection, for as long as it takes
+// them: the run does not fail for it.
+func (s *Signer) isLost(t *tally, collection string, err error) bool {
+	var gone *lostError
+	if !errors.As(err, &gone) {
+		return false
+	}
+	s.fail("collection lost", err, "collection", collection)
+	s.metrics.lost(collection)
+	t.lost(collection, err)
+	return true
 }
 
 // sweepOne reports whether the submission is answered.
@@ -101,6 +118,8 @@ func (s *Signer) sweepOne(ctx context.Context, t *tally, collection, name string
 	switch {
 	case errors.Is(err, errNoSubmission):
 		// Another run was faster.
+	case err != nil && s.isLost(t, collection, err):
+		return false
 	case err != nil:
 		t.failed("commit to "+collection, err)
 		return false

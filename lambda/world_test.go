@@ -200,6 +200,18 @@ func (w *world) put(s storage.Store, key, content string) {
 	}
 }
 
+// remove removes an object of the private store.
+func (w *world) remove(key string) {
+	w.t.Helper()
+	info, err := storage.Stat(w.t.Context(), w.private, key)
+	if err == nil {
+		err = w.private.(storage.Deleter).Delete(w.t.Context(), key, info.Version)
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
 func commitEvent(submission string) string {
 	return `{"action":"commit","collection":"` + scripts + `","submission":"` + submission + `"}`
 }

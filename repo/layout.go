@@ -156,6 +156,11 @@ func ParseKnown(key string) (collection string, ok bool) {
 	return collection, ok && last && CheckCollection(collection) == nil
 }
 
+// PublishedKey is which versions of a collection the signer has published.
+func PublishedKey(collection string) string {
+	return SignerDir + "published/" + collection + "/_.json"
+}
+
 // AttemptsKey is how often the signer has begun to work on a submission.
 func AttemptsKey(collection, name string) string {
 	return AttemptsDir + collection + "/_/" + name + ".json"

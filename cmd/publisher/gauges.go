@@ -46,6 +46,7 @@ var counters = map[string]struct{ name, help string }{
 	lambda.MetricConflicts:   {"publisher_conflicts_total", "Submissions that another was faster than."},
 	lambda.MetricQuarantined: {"publisher_quarantined_total", "Submissions that the signer failed on."},
 	lambda.MetricFailures:    {"publisher_failures_total", "Commits and refreshes that are left for another run."},
+	lambda.MetricLost:        {"publisher_lost_total", "Times that what was published was found to be gone."},
 	lambda.MetricRefreshes:   {"publisher_refreshes_total", "Times that snapshot or timestamp was signed again."},
 }
 
