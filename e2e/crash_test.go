@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -140,8 +141,12 @@ func interrupt(t *testing.T, s store, begun func() bool) {
 	if code := exitCode(t, cmd.Wait()); code != 130 {
 		t.Errorf("exit code %d, want 130\n%s", code, &talk)
 	}
-	if took := time.Since(started); took > 15*time.Second {
+	took := time.Since(started)
+	if took > 15*time.Second {
 		t.Errorf("it took %v to end", took)
+	}
+	if took > 2*time.Second && !strings.Contains(talk.String(), "interrupted: parts of files are on their way") {
+		t.Errorf("it took %v to end, without a word: %s", took, &talk)
 	}
 	if diff := cmp.Diff(before, s.keys(t)); diff != "" {
 		t.Errorf("left behind:\n%s", diff)

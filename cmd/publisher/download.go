@@ -11,6 +11,7 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -75,7 +76,7 @@ func (a *app) download(ctx context.Context, collection string, names []string, o
 	}
 	advance, finish := a.progress("downloading", total)
 	defer finish()
-	d := &downloading{view, source, advance}
+	d := &downloading{view, source, advance, a.now}
 	done := make([]downloaded, len(targets))
 	for i, target := range targets {
 		if err := a.downloadOne(ctx, d, target, destinations[i], replace[i]); err != nil {
@@ -121,6 +122,7 @@ type downloading struct {
 	view    *repo.View
 	source  storage.Getter
 	advance func(int64)
+	now     func() time.Time
 }
 
 // fetch copies the bytes of target from the source to w. They are not to be
@@ -139,7 +141,7 @@ func (d *downloading) fetch(ctx context.Context, w io.Writer, target repo.Target
 		return err
 	}
 	defer obj.Body.Close()
-	return copyTarget(ctx, io.MultiWriter(w, counter(d.advance)), obj.Body, target)
+	return copyTarget(ctx, io.MultiWriter(w, counter(d.advance)), storage.Brisk(obj.Body, d.now), target)
 }
 
 // counter is a Writer that only counts.

@@ -181,6 +181,7 @@ var diagnoses = []struct {
 	{is(fs.ErrExist), exitConflict, "choose another name"},
 	{is(syscall.ENOTDIR), exitFailed, "choose another name: where it has a directory there is a file or an object"},
 	{is(syscall.ENOSPC), exitFailed, "make room on the disk and run the same command again: nothing is lost"},
+	{is(storage.ErrSlow), exitFailed, "run the same command again later, or read from another mirror with --url"},
 	{is(context.DeadlineExceeded), exitFailed, unreachable},
 	{as[*net.OpError], exitFailed, unreachable},
 	{as[*url.Error], exitFailed, unreachable},

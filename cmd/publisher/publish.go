@@ -176,12 +176,14 @@ func (a *app) publishChanges(ctx context.Context, drafts *openDrafts, p *repo.Pu
 	advance, finish := a.progress("uploading", uploadSize(changes))
 	p.Uploading = advance
 	a.debugf("%s, at most %d bytes to upload", counted(len(changes), "staged change"), uploadSize(changes))
+	stop := a.tellEnding(ctx)
 	var done *repo.Published
 	_, err := a.outwait(ctx, func() (*repo.Receipt, error) {
 		var err error
 		done, err = p.Publish(ctx, changes)
 		return nil, err
 	})
+	stop()
 	finish()
 	var few *repo.DraftError
 	if errors.As(err, &few) {

@@ -175,6 +175,26 @@ func (a *app) wait(what string) (stop func()) {
 	return func() { cancel(); <-ended }
 }
 
+// silence is how long an interrupted command ends without a word.
+const silence = 300 * time.Millisecond
+
+// tellEnding tells of what an interrupted upload waits for, if it takes a while,
+// until stop is called.
+func (a *app) tellEnding(ctx context.Context) (stop func()) {
+	done := make(chan struct{})
+	forget := context.AfterFunc(ctx, func() {
+		select {
+		case <-time.After(silence):
+			a.infof("interrupted: parts of files are on their way; waiting for the store to answer, for some seconds, and to drop them")
+		case <-done:
+		}
+	})
+	return func() {
+		forget()
+		close(done)
+	}
+}
+
 // delayed swallows what is written before a moment.
 type delayed struct {
 	w    io.Writer
