@@ -84,7 +84,7 @@ func (e roleExpiry) at(place string) int {
 func (e roleExpiry) renewal(collection string) string {
 	way := renewal(collection, e.Role)
 	switch have := int64(e.at(placeHere)); {
-	case e.Waiting || e.Role == tuf.RoleRoot || isOnlineRole(e.Role) || have >= e.Threshold:
+	case e.Waiting || isOnlineRole(e.Role) || have >= e.Threshold:
 		return way
 	case have > 0:
 		return fmt.Sprintf("%s, then have %d more of its keys sign", way, e.Threshold-have)
@@ -98,7 +98,7 @@ func renewal(collection, role string) string {
 	case tuf.RoleSnapshot, tuf.RoleTimestamp:
 		return "publisher refresh " + collection
 	case tuf.RoleRoot:
-		return "publisher key list shows who holds the root keys: they must make a new root"
+		return "publisher key rotate " + collection + " root"
 	}
 	return "publisher publish " + collection
 }
