@@ -1,0 +1,58 @@
+# Everything that can be chosen: a domain, a lock on what is published, keys that never leave KMS, a delegate with one
+# folder, and people who are told.
+
+terraform {
+  required_version = ">= 1.7"
+  required_providers {
+    aws = {
+      source  = "hashicorp/aws"
+      version = ">= 6.0, < 7.0"
+    }
+  }
+}
+
+variable "certificate_arn" {
+  description = "ARN of the certificate for updates.example.com, of ACM in us-east-1."
+  type        = string
+}
+
+resource "aws_sns_topic" "alarms" {
+  name              = "updates-alarms"
+  kms_master_key_id = "alias/aws/sns"
+}
+
+module "publisher" {
+  source = "../.."
+
+  name       = "updates"
+  signer_zip = "${path.module}/../../../dist/lambda-arm64.zip"
+  create     = ["example.com/"]
+  collections = {
+    "example.com/scripts" = { delegates = { ci = ["releases/"] } }
+  }
+  signing_keys = ["example.com/scripts"]
+
+  domains         = ["updates.example.com"]
+  certificate_arn = var.certificate_arn
+
+  object_lock_days    = 30
+  publish_concurrency = 10
+  refresh_concurrency = 2
+  alarm_actions       = [aws_sns_topic.alarms.arn]
+  tags                = { service = "updates" }
+}
+
+resource "aws_iam_policy" "publisher" {
+  name   = "updates-publisher"
+  policy = module.publisher.publisher_policies["example.com/scripts"]
+}
+
+resource "aws_iam_policy" "ci" {
+  name   = "updates-ci"
+  policy = module.publisher.delegate_policies["example.com/scripts"]["ci"]
+}
+
+output "url" {
+  description = "Where pullers read."
+  value       = module.publisher.url
+}
