@@ -77,7 +77,7 @@ check: fmt vet staticcheck vuln terraform lint-docs ## everything that reads the
 .PHONY: fmt
 fmt: ## gofmt and tidy modules, as a check
 	@files=$$(gofmt -l .); [ -z "$$files" ] || { echo "not formatted, run gofmt -w on:" $$files >&2; exit 1; }
-	@for dir in . tools; do \
+	@for dir in . tools tools/tflint; do \
 	  go -C $$dir mod tidy -diff >/dev/null || { echo "not tidy, run: go -C $$dir mod tidy" >&2; exit 1; }; \
 	done
 
@@ -98,7 +98,7 @@ vuln: ## govulncheck
 	@tools/check-vuln ./...
 
 .PHONY: terraform
-terraform: ## format and validity of the Terraform modules
+terraform: ## format, validity and tests of the Terraform modules
 	@tools/check-terraform
 
 .PHONY: lint-docs

@@ -32,11 +32,11 @@ run "policies" {
     error_message = "A publisher may write outside of their collection."
   }
   assert {
-    condition     = alltrue(flatten([for s in jsondecode(output.publishers["example.com/scripts"]).Statement : [for r in s.Resource : !strcontains(r, "/keys/") && !strcontains(r, "quarantine")] if s.Effect == "Allow"]))
-    error_message = "A publisher may touch sealed keys."
+    condition     = alltrue(flatten([for s in jsondecode(output.publishers["example.com/scripts"]).Statement : [for r in s.Resource : !strcontains(r, "/keys/") && !strcontains(r, "_signer")] if s.Effect == "Allow"]))
+    error_message = "A publisher may touch sealed keys, or the signer's notes."
   }
   assert {
-    condition     = alltrue(flatten([for s in jsondecode(output.publishers["example.com/scripts"]).Statement : [for r in s.Resource : !strcontains(r, "/receipts/")] if contains(s.Action, "s3:PutObject")]))
+    condition     = alltrue(flatten([for s in jsondecode(output.publishers["example.com/scripts"]).Statement : [for r in s.Resource : !strcontains(r, "/receipts/") && !strcontains(r, "quarantine")] if contains(s.Action, "s3:PutObject")]))
     error_message = "A publisher may write receipts."
   }
   assert {
@@ -89,23 +89,23 @@ run "policies" {
     error_message = "The refreshing function may delete."
   }
   assert {
-    condition     = toset(flatten([for s in jsondecode(output.signer["refresh"]).Statement : s.Resource if contains(s.Action, "s3:PutObject") && s.Effect == "Allow"])) == toset(["arn:aws:s3:::pub/*/metadata/timestamp.json", "arn:aws:s3:::pub/*/metadata/*.snapshot.json"])
-    error_message = "The refreshing function may write more than snapshot and timestamp."
+    condition     = toset(flatten([for s in jsondecode(output.signer["refresh"]).Statement : s.Resource if contains(s.Action, "s3:PutObject") && s.Effect == "Allow"])) == toset(["arn:aws:s3:::pub/*/metadata/timestamp.json", "arn:aws:s3:::pub/*/metadata/*.snapshot.json", "arn:aws:s3:::inb/_signer/*"])
+    error_message = "The refreshing function may write more than snapshot, timestamp and notes."
   }
   assert {
     condition     = alltrue(flatten([for s in jsondecode(output.signer["refresh"]).Statement : [for r in s.Resource : !strcontains(r, "submissions")]]))
     error_message = "The refreshing function reads submissions."
   }
   assert {
-    condition     = length([for s in jsondecode(output.gc).Statement : s if contains(s.Action, "s3:PutObject")]) == 0
-    error_message = "Garbage collection may write."
+    condition     = [for s in jsondecode(output.gc).Statement : s.Resource if contains(s.Action, "s3:PutObject") && s.Effect == "Allow"] == [["arn:aws:s3:::pub/*/metadata/garbage.json"]]
+    error_message = "Garbage collection may write more than its mark."
   }
   assert {
-    condition     = [for s in jsondecode(output.gc).Statement : s.Resource if s.Effect == "Deny"] == [["arn:aws:s3:::pub/*/metadata/*.root.json", "arn:aws:s3:::pub/*/metadata/timestamp.json"]]
+    condition     = [for s in jsondecode(output.gc).Statement : s.Resource if s.Sid == "KeepRoots"] == [["arn:aws:s3:::pub/*/metadata/*.root.json", "arn:aws:s3:::pub/*/metadata/timestamp.json"]]
     error_message = "Garbage collection may delete roots or timestamps."
   }
   assert {
-    condition     = alltrue(flatten([for s in jsondecode(output.gc).Statement : [for r in s.Resource : !strcontains(r, "/keys/") && !strcontains(r, "/submissions/")]]))
+    condition     = alltrue(flatten([for s in jsondecode(output.gc).Statement : [for r in s.Resource : !strcontains(r, "/keys/") && !strcontains(r, "/submissions/")] if contains(s.Action, "s3:DeleteObject")]))
     error_message = "Garbage collection may delete sealed keys or submissions."
   }
 }

@@ -1,19 +1,8 @@
 # Everything that can be chosen: a domain, a lock on what is published, keys that never leave KMS, a delegate with one
 # folder, and people who are told.
 
-terraform {
-  required_version = ">= 1.7"
-  required_providers {
-    aws = {
-      source  = "hashicorp/aws"
-      version = ">= 6.0, < 7.0"
-    }
-  }
-}
-
-variable "certificate_arn" {
-  description = "ARN of the certificate for updates.example.com, of ACM in us-east-1."
-  type        = string
+provider "aws" {
+  region = "eu-central-1"
 }
 
 resource "aws_sns_topic" "alarms" {
@@ -50,9 +39,4 @@ resource "aws_iam_policy" "publisher" {
 resource "aws_iam_policy" "ci" {
   name   = "updates-ci"
   policy = module.publisher.delegate_policies["example.com/scripts"]["ci"]
-}
-
-output "url" {
-  description = "Where pullers read."
-  value       = module.publisher.url
 }

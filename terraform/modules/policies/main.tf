@@ -61,8 +61,10 @@ locals {
         Sid    = "Read"
         Effect = "Allow"
         Action = ["s3:GetObject"]
-        Resource = concat(["${local.public}/${w.collection}/*"], local.left[w.collection],
-        ["${local.inbox}/${w.collection}/receipts/*"])
+        Resource = concat(["${local.public}/${w.collection}/*"], local.left[w.collection], [
+          "${local.inbox}/${w.collection}/submissions/quarantine/${local.ulid}.json",
+          "${local.inbox}/${w.collection}/receipts/*",
+        ])
       },
       {
         Sid      = "Create"
@@ -87,6 +89,9 @@ locals {
     local.invoke,
   ) }
 
+  # The signer's own notes: which collections there are, how far a run has come. No collection begins with an underscore.
+  notes = "${local.inbox}/_signer/*"
+
   # What both functions of the signer do. Neither deletes anything in the public bucket.
   refreshed = [
     local.timestamp,
@@ -104,30 +109,35 @@ locals {
       [
         local.list,
         { Sid = "Read", Effect = "Allow", Action = ["s3:GetObject"], Resource = ["${local.public}/*", "${local.inbox}/*"] },
-        { Sid = "Write", Effect = "Allow", Action = ["s3:PutObject"], Resource = concat([local.timestamp], local.answered) },
-        { Sid = "ClearAnswered", Effect = "Allow", Action = ["s3:DeleteObject"], Resource = ["${local.inbox}/*/submissions/${local.ulid}.json"] },
+        { Sid = "Write", Effect = "Allow", Action = ["s3:PutObject"], Resource = concat([local.timestamp, local.notes], local.answered) },
+        { Sid = "ClearAnswered", Effect = "Allow", Action = ["s3:DeleteObject"], Resource = ["${local.inbox}/*/submissions/${local.ulid}.json", local.notes] },
       ],
       [for _ in range(var.conditional ? 1 : 0) : { Sid = "ReplaceNothing", Effect = "Deny", Action = ["s3:PutObject"], Resource = local.answered, Condition = local.create_only }],
-      [for _ in range(var.conditional ? 1 : 0) : { Sid = "ReplaceOnlyTheVersionSeen", Effect = "Deny", Action = ["s3:PutObject"], Resource = [local.timestamp], Condition = local.swap_only }],
+      [for _ in range(var.conditional ? 1 : 0) : { Sid = "ReplaceOnlyTheVersionSeen", Effect = "Deny", Action = ["s3:PutObject"], Resource = [local.timestamp, local.notes], Condition = local.swap_only }],
     )
     refresh = concat(
       [
         local.list,
-        { Sid = "Read", Effect = "Allow", Action = ["s3:GetObject"], Resource = ["${local.public}/*/metadata/*", "${local.inbox}/*/keys/*"] },
-        { Sid = "Write", Effect = "Allow", Action = ["s3:PutObject"], Resource = local.refreshed },
+        { Sid = "Read", Effect = "Allow", Action = ["s3:GetObject"], Resource = ["${local.public}/*/metadata/*", "${local.inbox}/*/keys/*", local.notes] },
+        { Sid = "Write", Effect = "Allow", Action = ["s3:PutObject"], Resource = concat(local.refreshed, [local.notes]) },
       ],
       [for _ in range(var.conditional ? 1 : 0) : { Sid = "ReplaceNothing", Effect = "Deny", Action = ["s3:PutObject"], Resource = [local.refreshed[1]], Condition = local.create_only }],
-      [for _ in range(var.conditional ? 1 : 0) : { Sid = "ReplaceOnlyTheVersionSeen", Effect = "Deny", Action = ["s3:PutObject"], Resource = [local.timestamp], Condition = local.swap_only }],
+      [for _ in range(var.conditional ? 1 : 0) : { Sid = "ReplaceOnlyTheVersionSeen", Effect = "Deny", Action = ["s3:PutObject"], Resource = [local.timestamp, local.notes], Condition = local.swap_only }],
     )
   }
 
   # Garbage collection removes slots and targets that nothing reaches. Roots and timestamp.json are beyond it, whatever
-  # it believes.
-  gc_statements = [
+  # it believes. It marks what it is about to remove, and has the signer sign a new timestamp.
+  garbage_mark = "${local.public}/*/metadata/garbage.json"
+  gc_statements = concat([
     local.list,
-    { Sid = "Read", Effect = "Allow", Action = ["s3:GetObject"], Resource = ["${local.public}/*"] },
-    { Sid = "RemoveGarbage", Effect = "Allow", Action = ["s3:DeleteObject"], Resource = [local.slots, "${local.public}/*/targets/*"] },
+    { Sid = "Read", Effect = "Allow", Action = ["s3:GetObject"], Resource = ["${local.public}/*", "${local.inbox}/*/submissions/*", "${local.inbox}/*/parts/*", "${local.inbox}/*/receipts/*", "${local.inbox}/*/drafts/*"] },
+    { Sid = "RemoveGarbage", Effect = "Allow", Action = ["s3:DeleteObject"], Resource = [local.slots, local.garbage_mark, "${local.public}/*/targets/*"] },
+    { Sid = "Mark", Effect = "Allow", Action = ["s3:PutObject"], Resource = [local.garbage_mark] },
     { Sid = "RemoveOldMail", Effect = "Allow", Action = ["s3:DeleteObject"], Resource = ["${local.inbox}/*/parts/*", "${local.inbox}/*/receipts/*", "${local.inbox}/*/drafts/*"] },
     { Sid = "KeepRoots", Effect = "Deny", Action = ["s3:DeleteObject"], Resource = ["${local.public}/*/metadata/*.root.json", local.timestamp] },
-  ]
+    ],
+    [for _ in range(var.conditional ? 1 : 0) : { Sid = "ReplaceNothing", Effect = "Deny", Action = ["s3:PutObject"], Resource = [local.garbage_mark], Condition = local.create_only }],
+    local.invoke,
+  )
 }

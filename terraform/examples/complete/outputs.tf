@@ -1,0 +1,4 @@
+output "url" {
+  description = "Where pullers read."
+  value       = module.publisher.url
+}
