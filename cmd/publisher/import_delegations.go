@@ -72,7 +72,7 @@ func (m *importer) delegation(ctx context.Context, d notary.Delegation, chain []
 		}
 		return nil
 	case !shown.Signed:
-		return m.abandon(ctx, d, "the private keys of its role are not here, and its delegate publishes it again")
+		return m.abandon(ctx, d, "the private keys of its role are not here: its delegate publishes it again")
 	}
 	chain = append(slices.Clip(chain), role)
 	if err := m.role(ctx, role.Name, d.Content, chain); err != nil {

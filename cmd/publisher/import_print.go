@@ -14,7 +14,7 @@ func (p *importPlan) print(w io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Notary's collection %s: root %d, verified from root %d on\n", printable(p.GUN), p.Root, p.FirstRoot)
 	for _, id := range p.RootKeys {
-		fmt.Fprintf(&b, "  root key %s, by Notary's count\n", id)
+		fmt.Fprintf(&b, "  Notary's root key %s\n", id)
 	}
 	for _, e := range p.Expired {
 		fmt.Fprintf(&b, "  expired on %s: %s\n", e.At.UTC().Format(time.DateOnly), e.What)

@@ -2,6 +2,10 @@ package main
 
 import (
 	"fmt"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -35,4 +39,37 @@ func notaryUser(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	}
 	ts.Check(ts.Exec("sh", append([]string{"-c", `yes yes | "$0" "$@"`, n.Program(), "-s", ts.Getenv("NOTARY_URL"), "-d", ts.MkAbs("notary")}, args...)...))
+}
+
+// TestNotaryTable: what docs/notary.md says to type in place of Notary's
+// commands is there, with its flags.
+func TestNotaryTable(t *testing.T) {
+	text, err := os.ReadFile("../../docs/notary.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := regexp.MustCompile("(?m)^\\| `notary .*$").FindAllString(string(text), -1)
+	if len(rows) < 20 {
+		t.Fatalf("%d rows: the table is written in another way now", len(rows))
+	}
+	for _, row := range rows {
+		for _, typed := range regexp.MustCompile("`publisher ([^`]*)`").FindAllStringSubmatch(row, -1) {
+			checkTyped(t, strings.Fields(typed[1]))
+		}
+	}
+}
+
+func checkTyped(t *testing.T, words []string) {
+	t.Helper()
+	cmd, args, err := newRoot(newApp(os.Stdin, os.Stdout, os.Stderr)).Find(words)
+	if err != nil || cmd.HasSubCommands() {
+		t.Errorf("publisher %s: no such command: %v", strings.Join(words, " "), err)
+		return
+	}
+	if err := cmd.ParseFlags(args); err != nil {
+		t.Errorf("publisher %s: %v", strings.Join(words, " "), err)
+	}
+	if err := cmd.ValidateArgs(cmd.Flags().Args()); err != nil {
+		t.Errorf("publisher %s: %v", strings.Join(words, " "), err)
+	}
 }

@@ -20,7 +20,7 @@ import (
 // number of lines.
 func TestTranscripts(t *testing.T) {
 	bin := buildPublisher(t)
-	for _, name := range []string{"README.md", "docs/operations.md"} {
+	for _, name := range []string{"README.md", "docs/operations.md", "docs/notary.md"} {
 		t.Run(name, func(t *testing.T) { typeIn(t, bin, name) })
 	}
 }
@@ -38,6 +38,9 @@ func typeIn(t *testing.T, bin, document string) {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(name), 0o644); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if err := os.CopyFS(filepath.Join(dir, ".notary"), os.DirFS("testdata/notary")); err != nil {
+		t.Fatal(err)
 	}
 	sh := newShell(t, bin, dir)
 	// The reader of a document has its ports free; a test does not know.
@@ -141,7 +144,7 @@ func buildPublisher(t *testing.T) string {
 
 func newShell(t *testing.T, bin, dir string) *shell {
 	base := []string{"PATH=" + filepath.Dir(bin) + ":" + os.Getenv("PATH"), "HOME=" + dir, "NO_COLOR=1"}
-	for _, role := range []string{"ROOT", "TARGETS", "SNAPSHOT", "TIMESTAMP"} {
+	for _, role := range []string{"ROOT", "TARGETS", "SNAPSHOT", "TIMESTAMP", "DELEGATION"} {
 		base = append(base, "PUBLISHER_"+role+"_PASSPHRASE=correct horse battery")
 	}
 	return &shell{t: t, dir: dir, base: base}
