@@ -15,13 +15,14 @@ import (
 
 const rotationFile = "rotation.json"
 
-// A Rotation is one that was begun: its keys are made, and it may be published
-// or not. There is at most one.
+// A Rotation is one that was begun: it may be published or not. There is at most
+// one.
 type Rotation struct {
 	Role   string              `json:"role"`             // that was asked for
 	Online string              `json:"online,omitempty"` // who is to hold the keys of snapshot and timestamp; empty for the trust directory
 	After  int64               `json:"after"`            // the version of the root that it was decided on
 	Roles  map[string]NewTrust `json:"roles"`            // those that it changes
+	Made   []string            `json:"made,omitempty"`   // IDs of keys whose private halves are made for it, and stored after this is
 }
 
 // NewTrust is who is to sign for a role.

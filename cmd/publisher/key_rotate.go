@@ -30,12 +30,14 @@ type keyRotateOptions struct {
 func newKeyRotate(a *app) *cobra.Command {
 	var o keyRotateOptions
 	cmd := &cobra.Command{
-		Use:   "rotate COLLECTION root|targets|snapshot|timestamp",
+		Use:   "rotate COLLECTION root|targets|snapshot|timestamp|targets/NAME",
 		Short: "Replace the keys of a role by new ones",
 		Long: `Replace the keys of a role by new ones, which are made in the trust directory, or
-are those in the files of -k: private keys, or of root and targets also the public
-keys of those who are to sign with them. The root keys sign for it, old and new
-ones if they change. The plan is shown first; --dry-run changes nothing.
+are those in the files of -k: private keys, or but for snapshot and timestamp also
+the public keys of those who are to sign with them. The root keys sign for it, old
+and new ones if they change; for a delegation, the keys of the role above it, and
+its new keys sign what it has published. The plan is shown first; --dry-run
+changes nothing.
 
 Where not enough keys are here to sign, a draft is kept, which the others sign
 with "publisher sign". Whoever signs last publishes it; the same command again
@@ -63,10 +65,17 @@ Whatever interrupts it, the same command again completes it.`,
 		Args: exactly(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.remote = o.remote || a.flags.online != ""
-			if err := o.check(args[1]); err != nil {
+			role := args[1]
+			if !slices.Contains(tuf.TopLevel, role) {
+				var err error
+				if role, err = rotatedDelegation(role); err != nil {
+					return err
+				}
+			}
+			if err := o.check(role); err != nil {
 				return err
 			}
-			return a.rotate(cmd.Context(), args[0], args[1], o)
+			return a.rotate(cmd.Context(), args[0], role, o)
 		},
 	}
 	f := cmd.Flags()
@@ -91,7 +100,8 @@ Whatever interrupts it, the same command again completes it.`,
 
 func (a *app) completeRotate(cmd *cobra.Command, args []string, word string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	if len(args) == 1 {
-		return tuf.TopLevel, cobra.ShellCompDirectiveNoFileComp
+		names, directive := a.completeDelegations(cmd, args, word)
+		return append([]cobra.Completion{tuf.RoleRoot, tuf.RoleSnapshot, tuf.RoleTimestamp}, names...), directive
 	}
 	if len(args) > 1 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
@@ -103,12 +113,12 @@ func (a *app) completeRotate(cmd *cobra.Command, args []string, word string) ([]
 func (o *keyRotateOptions) check(role string) error {
 	online := slices.Contains(onlineRoles, role)
 	switch {
-	case !slices.Contains(tuf.TopLevel, role):
-		return usage("publisher key rotate COLLECTION root, targets, snapshot or timestamp", "%s is not a role that this rotates", printable(role))
 	case o.remote && o.local:
 		return exclusive("-r", "--local")
 	case !online && (o.remote || o.local):
-		return usage("leave it out", "-r and --local are for snapshot and timestamp: the keys of %s are never online", role)
+		return usage("leave it out", "-r and --local are for snapshot and timestamp: the keys of %s are never online", repo.RoleToNotary(role))
+	case !slices.Contains(tuf.TopLevel, role) && o.keyLost:
+		return usage("leave it out", "--old-key-lost is not needed for a delegation: the keys of the role above it replace them")
 	case role == tuf.RoleRoot && o.keyLost:
 		return usage("publisher init, under a new name, and tell everybody", "without the old keys of root there is no next root")
 	case o.grace < time.Second || o.grace > 24*time.Hour:
@@ -142,6 +152,15 @@ func (o *keyRotateOptions) checkKeys() error {
 	return nil
 }
 
+// rotatedDelegation wants a delegation in Notary's form: what has not targets/
+// before it is a top-level role that is misspelt, as often as not.
+func rotatedDelegation(name string) (string, error) {
+	if !strings.HasPrefix(name, "targets/") {
+		return "", usage("publisher key rotate COLLECTION root, targets, snapshot, timestamp or targets/NAME", "%s is not a role that this rotates", printable(name))
+	}
+	return delegationRole(name)
+}
+
 // counts is what --threshold says: how many must sign, and of how many that are
 // to be made. Both are 0 if it does not.
 func (o *keyRotateOptions) counts() (need, of int, err error) {
@@ -159,7 +178,7 @@ func (o *keyRotateOptions) counts() (need, of int, err error) {
 	return need, of, nil
 }
 
-// rotate is key rotate of a top-level role.
+// rotate is key rotate of a role.
 func (a *app) rotate(ctx context.Context, name, role string, o keyRotateOptions) error {
 	c, s, err := a.known(name)
 	if err != nil {

@@ -84,10 +84,11 @@ func (r *rotation) checkGiven(file string, key tuf.Key, private keys.Private) er
 	return nil
 }
 
-// leftover takes keys of the trust directory that were made for this role and no
-// root has named: a run was interrupted before it was remembered.
+// leftover takes keys of the trust directory that are for this role, and that no
+// root has named: they were made for a rotation that another one took the place
+// of. Of delegations it is not known which keys they have had.
 func (r *rotation) leftover(t *turn) error {
-	if r.remote() || t.make == 0 {
+	if r.remote() || r.delegated() || t.make == 0 {
 		return nil
 	}
 	held, err := r.app.heldKeys()
@@ -109,8 +110,7 @@ func (r *rotation) leftover(t *turn) error {
 	return nil
 }
 
-// makeKeys makes the keys that are not there yet, and stores those that are this
-// trust directory's.
+// makeKeys makes the keys that are not there yet, in memory.
 func (r *rotation) makeKeys(ctx context.Context) error {
 	for i := range r.turns {
 		t := &r.turns[i]
@@ -127,7 +127,7 @@ func (r *rotation) makeKeys(ctx context.Context) error {
 			}
 		}
 	}
-	return r.storeKeys()
+	return nil
 }
 
 func (r *rotation) makeKey(t *turn) error {
@@ -159,12 +159,13 @@ func (r *rotation) signersKey(ctx context.Context, role string) (tuf.Key, error)
 	return made.Key, nil
 }
 
-// storeKeys stores private keys before anybody relies on them.
-func (r *rotation) storeKeys() error {
+// lock asks for the passphrases of the private keys that are new here, and
+// returns what stores them.
+func (r *rotation) lock() (store func() error, err error) {
 	var all []pair
 	for _, t := range r.turns {
 		for _, p := range t.store {
-			if _, err := r.app.trust.Keys().Get(p.id); err != nil {
+			if !r.held(p.id) {
 				all = append(all, p)
 			}
 		}
@@ -175,14 +176,16 @@ func (r *rotation) storeKeys() error {
 		}
 		passphrase, err := r.app.choosePassphrase(r.o.newSecret, func() ([]byte, error) { return r.app.newPassphrase(all[i].role) })
 		if err != nil {
-			return err
+			return nil, err
 		}
 		all[i].passphrase = passphrase
 	}
-	for _, p := range all {
-		if _, err := r.app.storeKey(p.signer, p.role, r.c.Name(), p.passphrase); err != nil {
-			return err
+	return func() error {
+		for _, p := range all {
+			if _, err := r.app.storeKey(p.signer, p.role, r.c.Name(), p.passphrase); err != nil {
+				return err
+			}
 		}
-	}
-	return nil
+		return nil
+	}, nil
 }

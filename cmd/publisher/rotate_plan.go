@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"publisher/repo"
 	"publisher/repo/tuf"
 )
 
@@ -14,7 +15,7 @@ import (
 // rotationPlan is the result of key rotate --dry-run.
 type rotationPlan struct {
 	Collection string        `json:"collection"`
-	Root       int64         `json:"root_version"` // that it would make
+	Root       int64         `json:"root_version,omitzero"` // that it would make
 	Roles      []turnPlan    `json:"roles"`
 	Signatures []signingPlan `json:"signatures"`
 	Grace      string        `json:"grace,omitempty"`
@@ -29,7 +30,7 @@ type turnPlan struct {
 	Old       []string `json:"old_keys"`
 	From      string   `json:"old_holder"`
 	New       []string `json:"new_keys"`
-	Make      int      `json:"keys_to_make,omitempty"`
+	Make      int      `json:"keys_to_make,omitzero"`
 	To        string   `json:"new_holder"`
 	Threshold int64    `json:"threshold"`
 }
@@ -37,7 +38,7 @@ type turnPlan struct {
 // signingPlan is a file that is signed, and by whom.
 type signingPlan struct {
 	Role      string   `json:"role"`
-	Keys      string   `json:"keys"` // old or new
+	Keys      string   `json:"keys,omitzero"` // old or new, empty where they stay
 	KeyIDs    []string `json:"keyids"`
 	Threshold int64    `json:"threshold"`
 	Missing   int64    `json:"missing"` // how many of them must sign elsewhere
@@ -48,15 +49,18 @@ func (r *rotation) planned() rotationPlan {
 		Collection: r.c.Name(), Root: r.root.Version + 1, Grace: r.o.grace.String(),
 		RootFirst: r.o.keyLost, Resumed: r.resumed, Finished: r.finished,
 	}
-	if r.finished {
+	switch {
+	case r.delegated():
+		p.Root = 0
+	case r.finished:
 		p.Root = r.root.Version
 	}
-	if r.o.keyLost || r.finished {
+	if r.o.keyLost || r.finished || r.delegated() {
 		p.Grace = ""
 	}
 	for _, t := range r.turns {
 		p.Roles = append(p.Roles, turnPlan{
-			Role: t.role, Old: t.old.KeyIDs, From: holder(r.before.Online, t.role),
+			Role: repo.RoleToNotary(t.role), Old: t.old.KeyIDs, From: holder(r.before.Online, t.role),
 			New: idsOf(t.keys), Make: t.make, To: holder(r.after.Online, t.role), Threshold: t.threshold,
 		})
 	}
@@ -77,6 +81,9 @@ func holder(online, role string) string {
 // signatures is who signs for the rotation: root by its old keys, and by its new
 // ones if it has any; targets likewise, if it is what changes.
 func (r *rotation) signatures() []signingPlan {
+	if r.delegated() {
+		return r.delegationSignatures()
+	}
 	all := []signingPlan{r.oldKeys(tuf.RoleRoot)}
 	for _, t := range r.turns {
 		if slices.Contains(onlineRoles, t.role) {
@@ -85,29 +92,36 @@ func (r *rotation) signatures() []signingPlan {
 		if t.role != tuf.RoleRoot && !r.o.keyLost {
 			all = append(all, r.oldKeys(t.role))
 		}
-		made := int64(t.make + len(t.store))
-		for _, key := range t.keys {
-			if r.held(key.ID()) && !slices.ContainsFunc(t.store, func(p pair) bool { return p.id == key.ID() }) {
-				made++
-			}
-		}
-		all = append(all, signingPlan{
-			Role: t.role, Keys: "new", KeyIDs: idsOf(t.keys), Threshold: t.threshold, Missing: max(0, t.threshold-made),
-		})
+		all = append(all, r.newKeys(t))
 	}
 	return all
 }
 
+func (r *rotation) newKeys(t turn) signingPlan {
+	here := int64(t.make + len(t.store))
+	for _, key := range t.keys {
+		if r.held(key.ID()) && !slices.ContainsFunc(t.store, func(p pair) bool { return p.id == key.ID() }) {
+			here++
+		}
+	}
+	return signingPlan{
+		Role: repo.RoleToNotary(t.role), Keys: "new", KeyIDs: idsOf(t.keys), Threshold: t.threshold, Missing: max(0, t.threshold-here),
+	}
+}
+
 func (r *rotation) oldKeys(role string) signingPlan {
-	old := r.root.Roles[role]
-	p := signingPlan{Role: role, Keys: "old", KeyIDs: old.KeyIDs, Threshold: old.Threshold}
+	return r.keysInForce(role, "old", r.root.Roles[role])
+}
+
+func (r *rotation) keysInForce(role, keys string, by tuf.Role) signingPlan {
+	p := signingPlan{Role: repo.RoleToNotary(role), Keys: keys, KeyIDs: by.KeyIDs, Threshold: by.Threshold}
 	var here int64
-	for _, id := range old.KeyIDs {
+	for _, id := range by.KeyIDs {
 		if r.held(id) {
 			here++
 		}
 	}
-	p.Missing = max(0, old.Threshold-here)
+	p.Missing = max(0, by.Threshold-here)
 	return p
 }
 
@@ -128,7 +142,7 @@ func (r *rotation) printDry() error {
 func (r *rotation) lines() []string {
 	p := r.planned()
 	if r.finished {
-		return []string{fmt.Sprintf("root %d has the new keys already: an earlier run has published it", p.Root)}
+		return []string{r.already()}
 	}
 	var lines []string
 	if r.moves() {
@@ -140,10 +154,21 @@ func (r *rotation) lines() []string {
 	for _, s := range p.Signatures {
 		lines = append(lines, s.line(p.Root))
 	}
+	if r.delegated() {
+		return lines
+	}
 	if p.RootFirst {
 		return append(lines, fmt.Sprintf("root %d is published first: until the rest has followed, clients that look for updates fail", p.Root))
 	}
 	return append(lines, fmt.Sprintf("old and new keys sign together for %s", p.Grace))
+}
+
+// already tells that there is nothing left to do.
+func (r *rotation) already() string {
+	if r.delegated() {
+		return fmt.Sprintf("%s has the new keys already: an earlier run has published them", repo.RoleToNotary(r.role))
+	}
+	return fmt.Sprintf("root %d has the new keys already: an earlier run has published it", r.root.Version)
 }
 
 func (t turnPlan) lines(keyType string) []string {
@@ -178,7 +203,7 @@ func (s signingPlan) line(root int64) string {
 	if s.Role == tuf.RoleRoot {
 		what = fmt.Sprintf("root %d", root)
 	}
-	text := fmt.Sprintf("%s is signed by %s", what, counted(int(s.Threshold), s.Keys+" "+s.Role+" key"))
+	text := fmt.Sprintf("%s is signed by %s", what, counted(int(s.Threshold), strings.TrimSpace(s.Keys+" "+s.Role+" key")))
 	if s.Missing == 0 {
 		return text
 	}

@@ -26,9 +26,11 @@ type rotation struct {
 	signer *online        // the one that has the keys, or gets them; nil if none has to do with it
 
 	view     *repo.View      // what is published
+	from     int64           // the version of root, or of the role that delegates to this one
 	root     *tuf.Root       // in force
 	named    map[string]bool // the IDs of all keys that roots have named so far
 	turns    []turn          // what changes, by role
+	upper    tuf.Role        // the keys of the role that delegates to this one
 	resumed  bool            // it was begun before, with these keys
 	finished bool            // and published, too
 	begun    trust.Rotation
@@ -118,7 +120,7 @@ func (r *rotation) load(ctx context.Context) (err error) {
 	if !r.view.Published() {
 		return fmt.Errorf("%s: %w", r.c.Name(), repo.ErrNotPublished)
 	}
-	r.root = &r.view.Root().Signed
+	r.root, r.from = &r.view.Root().Signed, r.view.Root().Signed.Version
 	r.named, err = r.view.NamedKeys(ctx)
 	return err
 }
@@ -137,8 +139,18 @@ func (r *rotation) decide(ctx context.Context) error {
 	if r.moves() && len(given) > 0 {
 		return usage("leave out -k, and rotate each of them then", "-k does not go with a move, which takes two roles along")
 	}
+	if r.delegated() {
+		upper, err := r.turnOf(ctx, r.above())
+		if err != nil {
+			return err
+		}
+		r.upper = upper.old
+	}
 	for _, role := range r.roles() {
-		t := turn{role: role, old: r.root.Roles[role]}
+		t, err := r.turnOf(ctx, role)
+		if err != nil {
+			return err
+		}
 		if err := r.fill(&t, given); err != nil {
 			return err
 		}
@@ -151,11 +163,45 @@ func (r *rotation) decide(ctx context.Context) error {
 	for i := range r.turns {
 		t := &r.turns[i]
 		t.keys, t.threshold, t.make = begun.Roles[t.role].Keys, begun.Roles[t.role].Threshold, 0
+		t.keys = slices.DeleteFunc(slices.Clone(t.keys), func(k tuf.Key) bool {
+			gone := slices.Contains(begun.Made, k.ID()) && !r.held(k.ID())
+			if gone {
+				t.make++ // it was never stored, and so is of no use
+			}
+			return gone
+		})
 	}
-	done, err := r.plan(begun.After).Done(ctx, r.view)
-	r.finished = done
+	r.finished, err = r.done(ctx)
 	return err
 }
+
+// turnOf is the keys of a role that are in force.
+func (r *rotation) turnOf(ctx context.Context, role string) (turn, error) {
+	if slices.Contains(tuf.TopLevel, role) {
+		return turn{role: role, old: r.root.Roles[role]}, nil
+	}
+	all, err := r.view.Delegations(ctx)
+	if err != nil {
+		return turn{}, err
+	}
+	for _, d := range all {
+		if d.Role == role {
+			return turn{role: role, old: tuf.Role{KeyIDs: d.KeyIDs, Threshold: d.Threshold}}, nil
+		}
+	}
+	return turn{}, fmt.Errorf("%w: %s", repo.ErrNoRole, repo.RoleToNotary(role))
+}
+
+// done reports whether what was begun is published, all of it.
+func (r *rotation) done(ctx context.Context) (bool, error) {
+	if r.delegated() {
+		return r.delegationDone(), nil
+	}
+	return r.plan(r.begun.After).Done(ctx, r.view)
+}
+
+// delegated reports whether it is a delegation whose keys change.
+func (r *rotation) delegated() bool { return !slices.Contains(tuf.TopLevel, r.role) }
 
 // fill works out the new keys and the threshold of one role.
 func (r *rotation) fill(t *turn, given []givenKey) error {
@@ -183,12 +229,12 @@ func (r *rotation) fill(t *turn, given []givenKey) error {
 		t.make = need
 	case len(t.old.KeyIDs) > 1:
 		return usage(fmt.Sprintf("-k FILE for each new key, or --threshold %d/%d to make all of them here", t.old.Threshold, len(t.old.KeyIDs)),
-			"%s has %d keys, of which %d must sign: which are the new ones?", t.role, len(t.old.KeyIDs), t.old.Threshold)
+			"%s has %d keys, of which %d must sign: which are the new ones?", repo.RoleToNotary(t.role), len(t.old.KeyIDs), t.old.Threshold)
 	default:
 		t.make = 1
 	}
 	if t.threshold > int64(len(t.keys)+t.make) {
-		return usage("--threshold n, or more keys", "%d of the keys of %s must sign, and only %d come", t.threshold, t.role, len(t.keys)+t.make)
+		return usage("--threshold n, or more keys", "%d of the keys of %s must sign, and only %d come", t.threshold, repo.RoleToNotary(t.role), len(t.keys)+t.make)
 	}
 	return r.leftover(t)
 }
@@ -227,20 +273,39 @@ func (r *rotation) agree(ctx context.Context) error {
 	for _, line := range r.lines() {
 		r.app.infof("%s", line)
 	}
-	if err := r.app.insist(fmt.Sprintf("publish root %d of %s?", r.root.Version+1, r.c.Name())); err != nil {
+	if err := r.app.insist(r.question()); err != nil {
 		return err
-	}
-	if r.resumed {
-		return r.storeKeys() // it may have ended before they were
 	}
 	if err := r.makeKeys(ctx); err != nil {
 		return err
 	}
-	r.begun = trust.Rotation{Role: r.role, Online: r.after.Online, After: r.root.Version, Roles: map[string]trust.NewTrust{}}
-	for _, t := range r.turns {
-		r.begun.Roles[t.role] = trust.NewTrust{Keys: t.keys, Threshold: t.threshold}
+	begun := trust.Rotation{Role: r.role, Online: r.after.Online, After: r.from, Roles: map[string]trust.NewTrust{}}
+	if r.resumed {
+		begun.After = r.begun.After
 	}
-	return r.c.SetRotation(r.begun)
+	for _, t := range r.turns {
+		begun.Roles[t.role] = trust.NewTrust{Keys: t.keys, Threshold: t.threshold}
+		for _, p := range t.store {
+			begun.Made = append(begun.Made, p.id)
+		}
+	}
+	r.begun = begun
+	store, err := r.lock()
+	if err != nil {
+		return err
+	}
+	// Remembered first: no key is made twice, and none is left that nobody knows.
+	if err := r.c.SetRotation(begun); err != nil {
+		return err
+	}
+	return store()
+}
+
+func (r *rotation) question() string {
+	if r.delegated() {
+		return fmt.Sprintf("publish these keys of %s in %s?", repo.RoleToNotary(r.role), r.c.Name())
+	}
+	return fmt.Sprintf("publish root %d of %s?", r.root.Version+1, r.c.Name())
 }
 
 // run publishes, and lets the settings follow what is published.
@@ -269,6 +334,9 @@ func (r *rotation) publish(ctx context.Context) (*repo.Receipt, error) {
 	if err != nil {
 		return nil, err
 	}
+	if r.delegated() {
+		return r.publishDelegation(ctx, drafts, p)
+	}
 	drafts.attach(p, r.o.draft)
 	receipt, err := r.app.outwait(ctx, func() (*repo.Receipt, error) { return p.Rotate(ctx, *r.plan(r.begun.After)) })
 	var few *repo.DraftError
@@ -283,7 +351,7 @@ func (r *rotation) publish(ctx context.Context) (*repo.Receipt, error) {
 
 // explain adds what to do about a rotation that did not come to its end.
 func (r *rotation) explain(err error) error {
-	again := fmt.Sprintf("publisher key rotate %s %s … again completes it", r.c.Name(), r.role)
+	again := fmt.Sprintf("publisher key rotate %s %s … again completes it", r.c.Name(), repo.RoleToNotary(r.role))
 	if as[*repo.ThresholdError](err) {
 		return hinted(err, "publisher key import FILE brings in a missing key; then %s", again)
 	}
@@ -339,7 +407,7 @@ func (r *rotation) follow() error {
 // rotated is the result of key rotate.
 type rotated struct {
 	Collection string              `json:"collection"`
-	Root       int64               `json:"root_version"`
+	Root       int64               `json:"root_version,omitzero"` // that names the keys; 0 for those of a delegation
 	Keys       map[string][]string `json:"keys"`
 	Thresholds map[string]int64    `json:"thresholds"`
 	Online     string              `json:"online,omitempty"` // who holds them, empty for the trust directory
@@ -348,7 +416,10 @@ type rotated struct {
 
 func (r *rotation) report(receipt *repo.Receipt) error {
 	done := rotated{Collection: r.c.Name(), Root: r.root.Version, Keys: map[string][]string{}, Thresholds: map[string]int64{}}
-	if receipt != nil && !r.plan(r.begun.After).Says(r.root) {
+	switch {
+	case r.delegated():
+		done.Root = 0
+	case receipt != nil && !r.plan(r.begun.After).Says(r.root):
 		done.Root++
 	}
 	if receipt != nil {
@@ -358,7 +429,8 @@ func (r *rotation) report(receipt *repo.Receipt) error {
 		done.Online = r.after.Online
 	}
 	for _, t := range r.turns {
-		done.Keys[t.role], done.Thresholds[t.role] = idsOf(t.keys), t.threshold
+		role := repo.RoleToNotary(t.role)
+		done.Keys[role], done.Thresholds[role] = idsOf(t.keys), t.threshold
 	}
 	if r.moves() && r.after.Online != "" {
 		r.app.infof("the old keys are of no more use after the grace: publisher key list, publisher key remove KEY-ID")
@@ -366,7 +438,7 @@ func (r *rotation) report(receipt *repo.Receipt) error {
 	return r.app.result(done, func(w io.Writer) error {
 		for _, t := range r.turns {
 			for _, key := range t.keys {
-				if _, err := fmt.Fprintf(w, "%-9s key %s, %s, since root %d\n", t.role, key.ID(), r.holder(key.ID()), done.Root); err != nil {
+				if _, err := fmt.Fprintf(w, "%-9s key %s, %s%s\n", repo.RoleToNotary(t.role), key.ID(), r.holder(key.ID()), since(done.Root)); err != nil {
 					return err
 				}
 			}
@@ -375,13 +447,20 @@ func (r *rotation) report(receipt *repo.Receipt) error {
 	})
 }
 
+func since(root int64) string {
+	if root == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", since root %d", root)
+}
+
 // holder tells who has a new key.
 func (r *rotation) holder(id string) string {
-	if r.remote() {
+	switch {
+	case r.remote():
 		return "of " + r.after.Online
+	case r.held(id):
+		return "here"
 	}
-	if _, err := r.app.trust.Keys().Get(id); err != nil {
-		return "elsewhere"
-	}
-	return "here"
+	return "elsewhere"
 }
