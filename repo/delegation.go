@@ -121,28 +121,39 @@ type DelegationInfo struct {
 	Waiting bool `json:"waiting,omitempty"`
 }
 
-// Delegations is every delegation of the collection, in the order in which
-// clients ask the roles.
-func (v *View) Delegations(ctx context.Context) ([]DelegationInfo, error) {
-	all := []DelegationInfo{}
-	for role, err := range v.walk(ctx) {
-		if err != nil {
-			return nil, err
-		}
-		t := &v.Targets[role].Signed
-		for d := range delegationsOf(t) {
-			all = append(all, DelegationInfo{
-				Role: d.Name, Paths: d.Paths, KeyIDs: peopleOf(t, d), Threshold: d.Threshold, Terminating: d.Terminating,
-				Waiting: len(t.Publisher.Initial[d.Name]) > 0 && v.waiting(ctx, t, d),
-			})
-		}
+// Delegations is every delegation of the collection as it would be after these
+// changes, in the order in which clients ask the roles.
+func (v *View) Delegations(ctx context.Context, changes ...Change) ([]DelegationInfo, error) {
+	p := v.newPlan()
+	if _, err := p.applyAll(ctx, changes); err != nil {
+		return nil, err
 	}
-	return all, nil
+	all := []DelegationInfo{}
+	err := p.visitTree(ctx, func(n plannedRole) (bool, error) {
+		if n.parent == "" {
+			return false, nil
+		}
+		above, err := p.file(ctx, n.parent)
+		if err != nil {
+			return true, err
+		}
+		waiting, err := v.waiting(ctx, above, n.name)
+		d := n.delegation()
+		all = append(all, DelegationInfo{
+			Role: n.name, Paths: d.Paths, KeyIDs: peopleOf(above, d), Threshold: d.Threshold, Terminating: d.Terminating,
+			Waiting: waiting,
+		})
+		return false, err
+	})
+	return all, err
 }
 
-// waiting reports whether a role's people have not signed it yet.
-func (v *View) waiting(ctx context.Context, above *tuf.Targets, d *tuf.DelegatedRole) bool {
-	f, err := v.Role(ctx, d.Name)
-	people := tuf.Role{KeyIDs: peopleOf(above, d), Threshold: d.Threshold}
-	return err == nil && f.Verify(d.Name, people, above.Delegations.Keys) != nil
+// waiting reports whether a role's people have published nothing yet.
+func (v *View) waiting(ctx context.Context, above *tuf.Targets, role string) (bool, error) {
+	f, err := v.current(ctx, role)
+	if f == nil || err != nil {
+		return true, err
+	}
+	ids := above.Publisher.Initial[role]
+	return len(f.SignedBy(ids, above.Delegations.Keys, false)) > 0, nil
 }

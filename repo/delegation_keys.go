@@ -62,3 +62,13 @@ func (p *Plan) retire(ctx context.Context, t *tuf.Targets) error {
 	}
 	return nil
 }
+
+// delegatedToPeople is the delegations of a role with those keys alone that
+// somebody holds.
+func delegatedToPeople(t *tuf.Targets) []tuf.DelegatedRole {
+	all := delegatedTo(t)
+	for i := range all {
+		all[i].KeyIDs = peopleOf(t, &all[i])
+	}
+	return all
+}

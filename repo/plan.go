@@ -292,7 +292,7 @@ func (p *Plan) diff(ctx context.Context) error {
 		}
 		content := p.content[role]
 		r.compare(before.Targets, content.Targets)
-		r.Delegations = compareTrust(delegatedTo(before), delegatedTo(content))
+		r.Delegations = compareTrust(delegatedToPeople(before), delegatedToPeople(content))
 		if current != nil && r.empty() {
 			delete(p.content, role)
 			continue

@@ -31,7 +31,10 @@ type app struct {
 
 	configFrom setting // the configuration file, empty if there is none
 
-	inboxAlone  bool   // an inbox is of use without an online signer: for drafts
+	inboxAlone bool // an inbox is of use without an online signer: for drafts
+
+	onto map[string]*repo.View // what this command stages on, by collection
+
 	named       string // the collection that this command is about, empty for several
 	trust       *trust.Dir
 	now         func() time.Time

@@ -29,7 +29,7 @@ func newDelegation(a *app) *cobra.Command {
 A delegation is called as in Notary: targets/releases, and below it, delegated by
 those who sign targets/releases, targets/releases/ci.`,
 	}
-	return family(cmd, newDelegationAdd(a), newDelegationList(a))
+	return family(cmd, newDelegationAdd(a), newDelegationRemove(a), newDelegationPurge(a), newDelegationList(a))
 }
 
 // delegationRole is the TUF role that a delegation's name means.
@@ -135,6 +135,41 @@ func (a *app) checkStaging(ctx context.Context, c *trust.Collection, changes []r
 	return err
 }
 
+// warnConsequences tells what the staged changes of delegations mean for others,
+// before anybody publishes them.
+func (a *app) warnConsequences(ctx context.Context, c *trust.Collection, staged []repo.Change) error {
+	if !slices.ContainsFunc(staged, func(c repo.Change) bool { return c.Type == repo.TypeDelegation }) {
+		return nil
+	}
+	v, err := a.toStageOn(ctx, c)
+	if err != nil {
+		return err
+	}
+	all, err := a.staged(c)
+	if err != nil {
+		return err
+	}
+	plan, err := v.Plan(ctx, all)
+	var change *repo.ChangeError
+	switch {
+	case errors.As(err, &change):
+		a.warnf("not to be published like this: %s", oneLine(err.Error()))
+		if hint := completion(c, change); hint != "" {
+			a.infof("next: %s", hint)
+		}
+		return nil
+	case err != nil:
+		return err
+	}
+	for _, r := range plan.Roles {
+		if r.Resigned {
+			a.infof("%s was signed last by a key that goes, and is to be signed again with %s", repo.RoleToNotary(r.Role), a.signatures(r))
+		}
+		a.warnResigned(c.Name(), r)
+	}
+	return nil
+}
+
 // stagingHint tells what to do about a change that cannot be applied.
 func stagingHint(c *trust.Collection, err error) error {
 	if errors.Is(err, repo.ErrNoRole) {
@@ -146,20 +181,23 @@ func stagingHint(c *trust.Collection, err error) error {
 // toStageOn is the collection as it is in the store or, if that cannot be
 // reached, as it was seen last.
 func (a *app) toStageOn(ctx context.Context, c *trust.Collection) (*repo.View, error) {
+	if v := a.onto[c.Name()]; v != nil {
+		return v, nil
+	}
 	s, err := c.Settings()
 	if err != nil {
 		return nil, err
 	}
 	v, err := a.loadExpired(ctx, c, s)
-	if err == nil || errors.As(err, new(*repo.VerifyError)) || errors.Is(err, context.Canceled) {
-		return v, err
+	if err != nil && !errors.As(err, new(*repo.VerifyError)) && !errors.Is(err, context.Canceled) {
+		why := err
+		if v, err = a.seenBefore(ctx, c); err != nil {
+			return nil, why
+		}
+		a.warnf("checked against what was seen last, because the store cannot be reached: %s", oneLine(why.Error()))
 	}
-	seen, seenErr := a.seenBefore(ctx, c)
-	if seenErr != nil {
-		return nil, err
-	}
-	a.warnf("checked against what was seen last, because the store cannot be reached: %s", oneLine(err.Error()))
-	return seen, nil
+	a.onto = map[string]*repo.View{c.Name(): v}
+	return v, err
 }
 
 // seenBefore is a collection as it was verified last.
@@ -201,10 +239,10 @@ func changePath(c repo.Change) string {
 	case d.AllPaths:
 		parts = append(parts, "<all paths>")
 	}
-	for _, p := range d.Paths {
+	for _, p := range foldPaths(d.Paths) {
 		parts = append(parts, "+"+p)
 	}
-	for _, p := range d.RemovePaths {
+	for _, p := range foldPaths(d.RemovePaths) {
 		parts = append(parts, "-"+p)
 	}
 	if d.Threshold > 0 {
@@ -214,4 +252,23 @@ func changePath(c repo.Change) string {
 		parts = append(parts, fmt.Sprintf("terminating %t", *d.Terminating))
 	}
 	return strings.Join(parts, " ")
+}
+
+// foldPaths is patterns as people read them: what covers all depths below a
+// prefix is one word.
+func foldPaths(paths []string) []string {
+	var folded []string
+	for len(paths) > 0 {
+		prefix, isPrefix := strings.CutSuffix(paths[0], "*")
+		family := repo.PathPatterns(prefix)
+		switch {
+		case !isPrefix || strings.ContainsAny(prefix, "*?") || len(family) > len(paths) || !slices.Equal(family, paths[:len(family)]):
+			folded, paths = append(folded, paths[0]), paths[1:]
+		case prefix == "":
+			folded, paths = append(folded, "<all paths>"), paths[len(family):]
+		default:
+			folded, paths = append(folded, prefix+"…"), paths[len(family):]
+		}
+	}
+	return folded
 }

@@ -222,7 +222,7 @@ func (p *logPrinter) printChange(c repo.RoleChange) {
 	}
 	p.printTargets(c)
 	for _, d := range c.Roles {
-		p.printTrust(d)
+		p.linef(2, "%s", trustText(d, p.key))
 	}
 	if c.Reordered {
 		p.linef(2, "delegations have another order of priority")
@@ -271,7 +271,7 @@ func trustText(d repo.TrustChange, key func(id string) string) string {
 		{"key %s added", slices.DeleteFunc(slices.Clone(d.KeysAdded), initial), key},
 		{"key %s added, for a first, empty version", d.Initial, key},
 		{"key %s removed", d.KeysRemoved, key},
-		{"path %s added", d.PathsAdded, printable}, {"path %s removed", d.PathsRemoved, printable},
+		{"path %s added", foldPaths(d.PathsAdded), printable}, {"path %s removed", foldPaths(d.PathsRemoved), printable},
 	} {
 		for _, name := range list.names {
 			what = append(what, fmt.Sprintf(list.what, list.show(name)))

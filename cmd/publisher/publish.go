@@ -31,8 +31,8 @@ If others publish at the same time, the changes are applied to their version and
 signed again. Whatever interrupts it, the collection is at the old version or at
 the new one; run it again and it goes on.
 
-With nothing staged it signs targets again if less than a third of its life is
-left, or none.
+With nothing staged it signs every role again of whose life less than a third is
+left, as far as the keys are here, and says which are left to others.
 
 Where an online signer holds the keys of snapshot and timestamp, it is left what
 was signed here, and asked to commit it.
@@ -185,6 +185,9 @@ func (a *app) publishChanges(ctx context.Context, drafts *openDrafts, p *repo.Pu
 	})
 	stop()
 	finish()
+	if done != nil && done.Plan != nil {
+		a.warnPlan(c.Name(), done.Plan)
+	}
 	var few *repo.DraftError
 	if errors.As(err, &few) {
 		return done, drafts.keep(ctx, few, changes, o)
@@ -196,7 +199,6 @@ func (a *app) publishChanges(ctx context.Context, drafts *openDrafts, p *repo.Pu
 		return done, err
 	}
 	a.debugPublished(done)
-	a.warnPlan(done.Plan)
 	return done, nil
 }
 
@@ -279,6 +281,9 @@ func (a *app) explain(c *trust.Collection, err error) error {
 		if errors.Is(err, repo.ErrFileChanged) {
 			return hinted(err, "%s", toType("publisher add", c.Name(), change.Change.Name, change.Change.Source))
 		}
+		if hint := completion(c, change); hint != "" {
+			return hinted(err, "%s", hint)
+		}
 		if _, hint := foreseen(err); hint != "" && !errors.Is(err, fs.ErrNotExist) {
 			return err // it is not the change that is wrong, but the store or the disk
 		}
@@ -309,12 +314,12 @@ func (a *app) dryRun(ctx context.Context, c *trust.Collection) error {
 	if err != nil {
 		return a.explain(c, err)
 	}
-	a.warnPlan(plan)
+	a.warnPlan(c.Name(), plan)
 	result := newPublished(c, &repo.Published{Plan: plan})
 	if result.Unready, err = a.unready(ctx, c, changes); err != nil {
 		return err
 	}
-	if err := a.result(result, func(w io.Writer) error { return printPlan(w, plan) }); err != nil {
+	if err := a.result(result, func(w io.Writer) error { return a.printPlan(w, plan) }); err != nil {
 		return err
 	}
 	if len(result.Unready) == 0 {
@@ -359,6 +364,7 @@ type published struct {
 	Published  bool             `json:"published"`
 	Roles      []repo.RolePlan  `json:"roles"`
 	Skipped    []string         `json:"skipped,omitempty"`
+	NotRenewed []string         `json:"not_renewed,omitempty"` // due, and their keys are elsewhere
 	Versions   map[string]int64 `json:"versions,omitempty"`
 	Submission string           `json:"submission,omitempty"`
 	Left       string           `json:"left,omitempty"`    // the name of a submission that waits in the inbox
@@ -366,12 +372,18 @@ type published struct {
 }
 
 func newPublished(c *trust.Collection, done *repo.Published) published {
-	p := published{Collection: c.Name(), Roles: done.Plan.Roles}
+	p := published{Collection: c.Name(), Roles: shownRoles(done.Plan.Roles)}
 	for _, skipped := range done.Plan.Skipped {
-		p.Skipped = append(p.Skipped, skipped.Name)
+		p.Skipped = append(p.Skipped, inRole(skipped))
+	}
+	for _, left := range done.Plan.Left {
+		p.NotRenewed = append(p.NotRenewed, repo.RoleToNotary(left.Role))
 	}
 	if r := done.Receipt; r != nil {
-		p.Published, p.Versions, p.Submission = true, r.Versions, r.Submission
+		p.Published, p.Versions, p.Submission = true, map[string]int64{}, r.Submission
+		for role, version := range r.Versions {
+			p.Versions[repo.RoleToNotary(role)] = version
+		}
 	}
 	return p
 }
@@ -409,71 +421,4 @@ func versionList(versions map[string]int64) string {
 		parts = append(parts, fmt.Sprintf("%s %d", repo.RoleToNotary(role), versions[role]))
 	}
 	return strings.Join(parts, ", ")
-}
-
-func printPlan(w io.Writer, plan *repo.Plan) error {
-	if plan.Empty() {
-		_, err := fmt.Fprintln(w, "nothing to publish")
-		return err
-	}
-	if plan.First {
-		if _, err := fmt.Fprintln(w, "first publication: root 1"); err != nil {
-			return err
-		}
-	}
-	if err := printRoles(w, plan.Roles); err != nil {
-		return err
-	}
-	for _, role := range plan.Roles {
-		for _, list := range []struct {
-			sign  string
-			names []string
-		}{{"+", role.Added}, {"~", role.Changed}, {"-", role.Removed}} {
-			for _, name := range list.names {
-				if _, err := fmt.Fprintf(w, "  %s %s\n", list.sign, name); err != nil {
-					return err
-				}
-			}
-		}
-	}
-	return nil
-}
-
-func printRoles(w io.Writer, roles []repo.RolePlan) error {
-	for _, r := range roles {
-		if r.Renewed {
-			if _, err := fmt.Fprintf(w, "%s from version %d: signed again\n", repo.RoleToNotary(r.Role), r.From); err != nil {
-				return err
-			}
-			continue
-		}
-		_, err := fmt.Fprintf(w, "%s from version %d: %d added, %d changed, %d removed\n",
-			repo.RoleToNotary(r.Role), r.From, len(r.Added), len(r.Changed), len(r.Removed))
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// manyTargets is how many targets in one role every client reads at once.
-const manyTargets = 1000
-
-// warnPlan tells what works, and may not be meant.
-func (a *app) warnPlan(plan *repo.Plan) {
-	for _, c := range plan.Skipped {
-		a.warnf("%s was not there to be removed", c.Name)
-	}
-	if n := plan.Targets(tuf.RoleTargets); n > manyTargets {
-		a.warnf("targets has %d targets: clients built on tuf-js need %s for more than %d; put new ones into collections of their own", n, jsTime(n), manyTargets)
-	}
-}
-
-// jsTime is how long tuf-js takes to read a role, roughly: it is quadratic.
-func jsTime(targets int) string {
-	seconds := 0.3 * float64(targets) * float64(targets) / (manyTargets * manyTargets)
-	if seconds < 60 {
-		return fmt.Sprintf("about %.0f seconds", max(1, seconds))
-	}
-	return fmt.Sprintf("about %.0f minutes", seconds/60)
 }

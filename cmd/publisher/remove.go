@@ -88,9 +88,12 @@ func (a *app) checkThere(ctx context.Context, c *trust.Collection, s trust.Setti
 	return nil
 }
 
-// inRole is the target of a change as people are told of it.
+// inRole is what a change is about as people are told of it.
 func inRole(c repo.Change) string {
-	if c.Role == tuf.RoleTargets {
+	switch {
+	case c.Type != repo.TypeTarget:
+		return repo.RoleToNotary(c.Role)
+	case c.Role == tuf.RoleTargets:
 		return c.Name
 	}
 	return c.Name + " in " + repo.RoleToNotary(c.Role)

@@ -72,7 +72,7 @@ const (
 
 // verbs is every command, in the order of the help.
 var verbs = []func(*app) *cobra.Command{
-	newInit, newImport, newAdd, newAddHash, newRemove, newDelegation, newStatus, newReset, newPublish, newSign, newSubmissions,
+	newInit, newImport, newAdd, newAddHash, newRemove, newDelegation, newWitness, newStatus, newReset, newPublish, newSign, newSubmissions,
 	newRefresh, newCheck, newGC, newMirror, newSigner,
 	newList, newLookup, newLog, newVerify, newDownload, newDev,
 	newKey, newTrust, newConfig, newVersion,

@@ -101,6 +101,9 @@ func (a *app) stage(ctx context.Context, c *trust.Collection, o stageOptions, ch
 	if o.publish {
 		return a.publish(ctx, c, publishOptions{})
 	}
+	if err := a.warnConsequences(ctx, c, staged); err != nil {
+		return err
+	}
 	a.infof("next: publisher publish %s", c.Name())
 	return nil
 }
@@ -111,7 +114,7 @@ func (a *app) resultUnless(publishes bool, staged []repo.Change) error {
 	if publishes {
 		return nil
 	}
-	return a.result(staged, func(w io.Writer) error {
+	return a.result(shownChanges(staged), func(w io.Writer) error {
 		for _, change := range staged {
 			if _, err := fmt.Fprintf(w, "staged %s\n", change); err != nil {
 				return err

@@ -58,6 +58,12 @@ type state struct {
 	Unready    []unready       `json:"unready,omitempty"` // what publish would fail on, as far as is seen here
 }
 
+// shown is the state with the roles called as people call them.
+func (s state) shown() state {
+	s.Staged, s.Plan = shownChanges(s.Staged), shownRoles(s.Plan)
+	return s
+}
+
 func runStatus(ctx context.Context, a *app, name string, within time.Duration) error {
 	c, _, err := a.known(name)
 	if err != nil {
@@ -78,7 +84,7 @@ func runStatus(ctx context.Context, a *app, name string, within time.Duration) e
 	default:
 		a.warnf("what publish would do is not known: %s", oneLine(err.Error()))
 	}
-	if err := a.result(s, func(w io.Writer) error { return a.printState(w, s) }); err != nil {
+	if err := a.result(s.shown(), func(w io.Writer) error { return a.printState(w, s) }); err != nil {
 		return err
 	}
 	a.warnDue(s.Collection, s.Expiries)
@@ -107,6 +113,7 @@ func (a *app) remoteState(ctx context.Context, c *trust.Collection, s *state) er
 		return a.explain(c, err)
 	}
 	s.Plan = plan.Roles
+	a.warnPlan(c.Name(), plan)
 	return nil
 }
 
