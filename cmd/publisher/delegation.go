@@ -162,7 +162,7 @@ func (a *app) warnConsequences(ctx context.Context, c *trust.Collection, staged 
 		return err
 	}
 	for _, r := range plan.Roles {
-		if r.Resigned {
+		if r.Resigned && int64(a.heldOf(r.KeyIDs)) >= r.Threshold {
 			a.infof("%s was signed last by a key that goes, and is to be signed again with %s", repo.RoleToNotary(r.Role), a.signatures(r))
 		}
 		a.warnResigned(c.Name(), r)
