@@ -282,3 +282,22 @@ func TestMetricsKnown(t *testing.T) {
 		}
 	}
 }
+
+// TestSignerFlags: what the flags say gets to the signer.
+func TestSignerFlags(t *testing.T) {
+	d, sum := testDaemon(t), strings.Repeat("1", 64)
+	o := signerOptions{
+		create: []string{"example.com"}, genesis: []string{"example.com/a=" + sum}, windows: "02:00-05:00,sat 00:00-24:00",
+		refreshEvery: time.Hour, concurrency: 3, stopWithin: time.Minute,
+	}
+	if err := o.apply(d, "minio://host/bucket/a/b"); err != nil {
+		t.Fatal(err)
+	}
+	got, ok := d.signer.Genesis("example.com/a")
+	if len(d.signer.Windows) != 2 || !ok || got != sum || d.signer.Create("example.com/b") != nil || d.signer.Create("other.com/b") == nil {
+		t.Errorf("%+v", d.signer)
+	}
+	if d.every != time.Hour || cap(d.slots) != 3 || d.grace != time.Minute || d.signer.Bucket != "bucket" || d.signer.Prefix != "a/b" {
+		t.Errorf("%+v", d)
+	}
+}

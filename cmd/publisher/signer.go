@@ -28,6 +28,7 @@ type signerOptions struct {
 	listen       string
 	allowRemote  bool
 	refreshEvery time.Duration
+	windows      string
 	concurrency  int
 	stopWithin   time.Duration
 }
@@ -75,6 +76,7 @@ SIGTERM: at the latest after the time that --stop-within gives.`,
 	f.StringVar(&o.listen, "listen", "127.0.0.1:4444", "`address` to listen on, or unix:PATH; port 0 picks a free one")
 	f.BoolVar(&o.allowRemote, "allow-remote", false, "listen on an address that other machines reach")
 	f.DurationVar(&o.refreshEvery, "refresh-every", time.Minute, "`how often` to look for what is due and for what nobody asked about")
+	f.StringVar(&o.windows, "refresh-window", "", "`when` to renew all that is due, such as 02:00-05:00 or mon-fri 22:00-04:00, in UTC, with commas between; at other times only what cannot wait (default always)")
 	f.IntVar(&o.concurrency, "concurrency", defaultInvocations, "answer this `many` requests at once; whoever comes then is told to ask again")
 	f.DurationVar(&o.stopWithin, "stop-within", defaultGrace, "`how long` what is under way may go on when it is told to end")
 	return cmd
@@ -96,6 +98,9 @@ func (o *signerOptions) check(a *app) error {
 		return usage(fmt.Sprintf("--concurrency %d", defaultInvocations), "--concurrency %d answers nobody", o.concurrency)
 	case o.stopWithin < 0:
 		return usage("--stop-within 25s", "--stop-within %v is negative", o.stopWithin)
+	}
+	if _, err := lambda.ParseWindows(o.windows); err != nil {
+		return usage("--refresh-window 02:00-05:00", "--refresh-window: %w", err)
 	}
 	for _, name := range o.create {
 		if err := lambda.CheckCreate(name); err != nil {
@@ -167,6 +172,9 @@ func (o *signerOptions) apply(d *daemon, inbox string) (err error) {
 	d.every, d.grace, d.slots = o.refreshEvery, o.stopWithin, make(chan struct{}, o.concurrency)
 	d.signer.Create = lambda.CreateBelow(o.create...)
 	if d.signer.Genesis, err = lambda.FirstRoots(o.genesis...); err != nil {
+		return err
+	}
+	if d.signer.Windows, err = lambda.ParseWindows(o.windows); err != nil {
 		return err
 	}
 	d.signer.Bucket, d.signer.Prefix, err = bucketOf(inbox)
