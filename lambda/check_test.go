@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"iter"
 	"strings"
 	"testing"
 	"time"
@@ -124,5 +126,66 @@ func TestRequestForm(t *testing.T) {
 		`{"action":"cosign","collection":"` + scripts + `","root":"%"}`,
 	} {
 		w.wantRefused(event, "malformed")
+	}
+}
+
+// only is a store that tells its clock with one kind of answer.
+type only struct {
+	*storage.Memory
+	method string
+}
+
+func (o only) quiet(ctx context.Context, method string) context.Context {
+	if o.method == method {
+		return ctx
+	}
+	return storage.OnDate(ctx, func(time.Time) {})
+}
+
+func (o only) Get(ctx context.Context, key string) (storage.Object, error) {
+	obj, err := o.Memory.Get(o.quiet(ctx, "GET"), key)
+	obj.Date = time.Time{}
+	return obj, err
+}
+
+func (o only) Stat(ctx context.Context, key string) (storage.Info, error) {
+	info, err := o.Memory.Stat(o.quiet(ctx, "STAT"), key)
+	info.Date = time.Time{}
+	return info, err
+}
+
+func (o only) Put(ctx context.Context, key string, body io.ReadSeeker, prev storage.Version) (storage.Version, error) {
+	return o.Memory.Put(o.quiet(ctx, "PUT"), key, body, prev)
+}
+
+func (o only) Delete(ctx context.Context, key string, prev storage.Version) error {
+	return o.Memory.Delete(o.quiet(ctx, "DELETE"), key, prev)
+}
+
+func (o only) List(ctx context.Context, prefix string) iter.Seq2[storage.Entry, error] {
+	return o.Memory.List(o.quiet(ctx, "LIST"), prefix)
+}
+
+// TestClockOfFirstAnswer: stores that have nothing yet tell the clock with what
+// they answer first, and then nothing is written.
+func TestClockOfFirstAnswer(t *testing.T) {
+	for _, off := range []time.Duration{6 * time.Minute, -6 * time.Minute, 0} {
+		for _, method := range []string{"GET", "LIST", "PUT"} {
+			w := newWorld(t)
+			public, private := w.newStore(), w.newStore()
+			for _, m := range []*storage.Memory{public, private} {
+				m.Date = func() time.Time { return w.now.Add(off) }
+			}
+			w.restartWith(only{public, method}, only{private, method})
+			for _, event := range []string{keysEvent, refreshAll} {
+				answer, err := w.handle(event)
+				if said := err != nil && strings.Contains(err.Error(), "the store's says"); said != (off != 0) || off == 0 && err != nil {
+					t.Errorf("%s off by %v, %s: %s %v", method, off, event, answer, err)
+				}
+			}
+			if n := len(contents(t, private)); off != 0 && method != "PUT" && n > 0 {
+				t.Errorf("%s off by %v: %d objects were written", method, off, n)
+			}
+		}
 	}
 }

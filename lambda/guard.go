@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"sync"
 	"time"
 
 	"publisher/storage"
@@ -45,12 +46,33 @@ func (g *guarded) checkClock(there time.Time) error {
 	return &ClockError{Here: here, There: there}
 }
 
+// listen returns a context for one request, and what its answer has to say about
+// the clock: that it is off counts more than the answer.
+func (g *guarded) listen(ctx context.Context) (context.Context, func(error) error) {
+	var mu sync.Mutex
+	var there time.Time
+	ctx = storage.OnDate(ctx, func(at time.Time) {
+		mu.Lock()
+		defer mu.Unlock()
+		there = at
+	})
+	return ctx, func(err error) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if clock := g.checkClock(there); clock != nil {
+			return clock
+		}
+		return err
+	}
+}
+
 func (g *guarded) Get(ctx context.Context, key string) (obj storage.Object, err error) {
 	defer caught(&err)
+	ctx, heard := g.listen(ctx)
 	if obj, err = g.Store.Get(ctx, key); err != nil {
-		return obj, err
+		return obj, heard(err)
 	}
-	if err = g.checkClock(obj.Date); err != nil {
+	if err = heard(g.checkClock(obj.Date)); err != nil {
 		obj.Body.Close()
 		return storage.Object{}, err
 	}
@@ -59,24 +81,41 @@ func (g *guarded) Get(ctx context.Context, key string) (obj storage.Object, err 
 
 func (g *guarded) Stat(ctx context.Context, key string) (info storage.Info, err error) {
 	defer caught(&err)
+	ctx, heard := g.listen(ctx)
 	if info, err = g.Store.(storage.Stater).Stat(ctx, key); err == nil {
 		err = g.checkClock(info.Date)
 	}
-	return info, err
+	return info, heard(err)
 }
 
+// Put has written all the same, if the store says that it has: what is found to
+// be off is all that comes after.
 func (g *guarded) Put(ctx context.Context, key string, body io.ReadSeeker, prev storage.Version) (v storage.Version, err error) {
 	defer caught(&err)
-	return g.Store.Put(ctx, key, body, prev)
+	ctx, heard := g.listen(ctx)
+	v, err = g.Store.Put(ctx, key, body, prev)
+	return v, heard(err)
 }
 
 func (g *guarded) Delete(ctx context.Context, key string, prev storage.Version) (err error) {
 	defer caught(&err)
-	return g.Store.(storage.Deleter).Delete(ctx, key, prev)
+	ctx, heard := g.listen(ctx)
+	return heard(g.Store.(storage.Deleter).Delete(ctx, key, prev))
 }
 
 func (g *guarded) List(ctx context.Context, prefix string) iter.Seq2[storage.Entry, error] {
-	return g.Store.List(ctx, prefix)
+	return func(yield func(storage.Entry, error) bool) {
+		ctx, heard := g.listen(ctx)
+		for e, err := range g.Store.List(ctx, prefix) {
+			if err = heard(err); !yield(e, err) || err != nil {
+				return
+			}
+		}
+		// There may be nothing in the list.
+		if err := heard(nil); err != nil {
+			yield(storage.Entry{}, err)
+		}
+	}
 }
 
 func (g *guarded) Batch() (storage.Store, func(context.Context) error, func()) {

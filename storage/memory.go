@@ -60,6 +60,9 @@ func (m *Memory) Stat(ctx context.Context, key string) (Info, error) {
 	return Info{Size: int64(len(o.data)), Version: o.version, Modified: o.modified, Date: m.date(), SHA256: sum[:]}, nil
 }
 
+// tell is what a server does with every answer.
+func (m *Memory) tell(ctx context.Context) { TellDate(ctx, m.date()) }
+
 func (m *Memory) date() time.Time {
 	if m.Date == nil {
 		return time.Time{}
@@ -71,6 +74,7 @@ func (m *Memory) lookup(ctx context.Context, key string) (memoryObject, error) {
 	if err := start(ctx, key); err != nil {
 		return memoryObject{}, err
 	}
+	m.tell(ctx)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	o, ok := m.objects[key]
@@ -93,6 +97,7 @@ func (m *Memory) Put(ctx context.Context, key string, body io.ReadSeeker, prev V
 	if err != nil {
 		return Absent, fmt.Errorf("put %s: %w", key, err)
 	}
+	m.tell(ctx)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.objects[key].version != prev {
@@ -109,6 +114,7 @@ func (m *Memory) Delete(ctx context.Context, key string, prev Version) error {
 	if err := start(ctx, key); err != nil {
 		return fmt.Errorf("delete %s: %w", key, err)
 	}
+	m.tell(ctx)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	switch o, ok := m.objects[key]; {
@@ -124,6 +130,7 @@ func (m *Memory) Delete(ctx context.Context, key string, prev Version) error {
 // List implements Store. It yields what was there when it started.
 func (m *Memory) List(ctx context.Context, prefix string) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
+		m.tell(ctx)
 		for _, e := range m.entries(prefix) {
 			if err := ctx.Err(); err != nil {
 				yield(Entry{}, fmt.Errorf("list %s: %w", prefix, err))

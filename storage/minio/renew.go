@@ -3,6 +3,8 @@ package minio
 import (
 	"net/http"
 	"sync"
+
+	"publisher/storage"
 )
 
 // A renewing transport leaves its connections behind after a write that was
@@ -24,6 +26,9 @@ func newRenewing(fresh func() *http.Transport) *renewing {
 func (r *renewing) RoundTrip(req *http.Request) (*http.Response, error) {
 	t := r.current()
 	resp, err := t.RoundTrip(req)
+	if err == nil {
+		storage.TellDateOf(req.Context(), resp.Header)
+	}
 	if err == nil && req.Method == http.MethodPut && (resp.StatusCode >= 400 || req.ContentLength == 0) {
 		r.leave(t)
 	}

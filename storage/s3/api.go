@@ -67,6 +67,18 @@ func date(m middleware.Metadata) time.Time {
 	return at
 }
 
+// tellDate has every answer tell its date, those included that are errors.
+func tellDate(stack *middleware.Stack) error {
+	tell := middleware.DeserializeMiddlewareFunc("TellDate", func(ctx context.Context, in middleware.DeserializeInput, next middleware.DeserializeHandler) (middleware.DeserializeOutput, middleware.Metadata, error) {
+		out, meta, err := next.HandleDeserialize(ctx, in)
+		if resp, ok := out.RawResponse.(*smithyhttp.Response); ok {
+			storage.TellDateOf(ctx, resp.Header)
+		}
+		return out, meta, err
+	})
+	return stack.Deserialize.Add(tell, middleware.After)
+}
+
 func (a *api) HeadBucket(ctx context.Context) error {
 	_, err := a.client.HeadBucket(ctx, &s3.HeadBucketInput{Bucket: &a.bucket})
 	return err

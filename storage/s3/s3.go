@@ -114,6 +114,7 @@ func (o options) apply(s *s3.Options) {
 	// Large objects have no checksum of the whole, and what they are is checked
 	// against signed metadata anyway: not worth a line on the terminal each.
 	s.DisableLogOutputChecksumValidationSkipped = true
+	s.APIOptions = append(s.APIOptions, tellDate)
 }
 
 func checkClient(o s3.Options) error {
