@@ -181,11 +181,16 @@ func (s *Signer) committer(collection string, c *cache, store storage.Store) *re
 // there is none the submission may bring it; that one is kept in memory only
 // after it is published.
 func (s *Signer) cacheFor(ctx context.Context, collection string, sub *repo.Submission) (*cache, error) {
+	data, ok := sub.Files[tuf.RoleRoot]
+	if ok {
+		if err := s.forgetDeleted(ctx, collection); err != nil {
+			return nil, err
+		}
+	}
 	c, err := s.known(ctx, collection)
 	if c != nil || err != nil {
 		return c, err
 	}
-	data, ok := sub.Files[tuf.RoleRoot]
 	if !ok {
 		return nil, &repo.Rejection{Reason: errors.New("nothing is published under this name: a first publication needs root and targets")}
 	}
@@ -193,6 +198,23 @@ func (s *Signer) cacheFor(ctx context.Context, collection string, sub *repo.Subm
 		return nil, err
 	}
 	return s.caches.start(collection, data), nil
+}
+
+// forgetDeleted forgets a collection whose first root is gone, and the note that
+// there was one: its owner has deleted it, and may make another of the same name.
+func (s *Signer) forgetDeleted(ctx context.Context, collection string) error {
+	if s.caches.of(collection) == nil {
+		return nil
+	}
+	_, err := storage.Stat(ctx, s.public, repo.SlotKey(collection, tuf.RoleRoot, 1))
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	last, _, err := s.readSeen(ctx, collection)
+	if err == nil && last.Root == 0 {
+		s.caches.forget(collection)
+	}
+	return err
 }
 
 // known returns nil for a collection that has no first root.
@@ -282,6 +304,9 @@ func (s *Signer) checkHeld(ctx context.Context, collection string, root *tuf.Roo
 
 // newest is what is published, nil for a collection that is not there.
 func (s *Signer) newest(ctx context.Context, collection string) (*repo.View, error) {
+	if err := s.forgetDeleted(ctx, collection); err != nil {
+		return nil, err
+	}
 	c, err := s.known(ctx, collection)
 	if c == nil || err != nil {
 		return nil, err

@@ -107,6 +107,9 @@ func (s *Signer) renew(ctx context.Context, collection string) (receipt *repo.Re
 // one whose timestamp.json is gone.
 func (s *Signer) missing(ctx context.Context, collection string) error {
 	last, _, err := s.readSeen(ctx, collection)
+	if err == nil && last.Timestamp == 0 {
+		s.caches.forget(collection) // it may have been deleted
+	}
 	if err != nil || last.Timestamp == 0 {
 		return err
 	}

@@ -139,6 +139,15 @@ func OnlineKeyKey(collection, role, keyID string) string {
 // OnlineKeysDir is what the online keys of a role lie below.
 func OnlineKeysDir(collection, role string) string { return collection + "/keys/" + role + "/" }
 
+// privateDirs is what a collection's objects in the private store lie below.
+func privateDirs(collection string, keys bool) []string {
+	dirs := []string{SubmissionsDir(collection), collection + "/parts/", collection + "/drafts/", ReceiptsDir(collection)}
+	if keys {
+		dirs = append(dirs, collection+"/keys/")
+	}
+	return dirs
+}
+
 // SignerDir holds the online signer's own notes in the private store. No
 // collection's name begins with an underscore, so no publisher may write there.
 const SignerDir = "_signer/"

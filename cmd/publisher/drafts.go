@@ -84,10 +84,11 @@ func (k *desk) base(ctx context.Context, d *repo.Draft) (*repo.View, error) {
 	if k.source, err = k.app.ownSource(ctx, k.c.Name(), k.place); err != nil {
 		return nil, err
 	}
-	l := &repo.Loader{
-		Source: k.source, Collection: k.c.Name(), Cache: k.c.Cache(), Now: k.app.now(),
-		IgnoreExpiry: true, TimestampFirst: true,
+	l, err := k.app.loader(k.c.Name(), k.source, k.c.Cache())
+	if err != nil {
+		return nil, err
 	}
+	l.IgnoreExpiry, l.TimestampFirst = true, true
 	v, err := l.Load(ctx)
 	if errors.Is(err, repo.ErrNoRoot) && d.First() {
 		return d.Carried(ctx, k.c.Cache(), k.app.now())

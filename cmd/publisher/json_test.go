@@ -39,6 +39,7 @@ var jsonRuns = []struct{ verb, args string }{
 	{"key generate", "-o $DIR/new.pem --no-passphrase"},
 	{"key import", "$DIR/new.pem --no-passphrase"},
 	{"trust list", ""},
+	{"delete", "example.com/gone --remote --yes --store file://$DIR/store"},
 	{"config show", "example.com/a"},
 	{"version", ""},
 }
