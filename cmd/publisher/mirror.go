@@ -121,7 +121,8 @@ func (a *app) mirrorOf(ctx context.Context, from, root string) (*repo.Mirror, er
 	if err != nil {
 		return nil, err
 	}
-	return &repo.Mirror{Source: source, Loader: &repo.Loader{Source: source, Collection: from, Cache: c.Cache(), Now: a.now()}}, nil
+	l, err := a.loader(from, source, c.Cache())
+	return &repo.Mirror{Source: source, Loader: l}, err
 }
 
 // mirrorOfURL reads what lies at a URL, with trust in a root for this one run.
@@ -151,7 +152,8 @@ func (a *app) mirrorOfURL(ctx context.Context, from, file string) (*repo.Mirror,
 		return nil, err
 	}
 	cache := repo.NewMemoryCache(data)
-	return &repo.Mirror{Source: source, Loader: &repo.Loader{Source: source, Collection: name, Cache: cache, Now: a.now()}}, nil
+	l, err := a.loader(name, source, cache)
+	return &repo.Mirror{Source: source, Loader: l}, err
 }
 
 // splitSource tells the place where collections are from the name of one. What

@@ -110,10 +110,11 @@ func (r *rotation) load(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	l := &repo.Loader{
-		Source: source, Collection: r.c.Name(), Cache: r.c.Cache(), Now: r.app.now(),
-		IgnoreExpiry: true, TimestampFirst: true,
+	l, err := r.app.loader(r.c.Name(), source, r.c.Cache())
+	if err != nil {
+		return err
 	}
+	l.IgnoreExpiry, l.TimestampFirst = true, true
 	if r.view, err = l.Load(ctx); err != nil {
 		return err
 	}

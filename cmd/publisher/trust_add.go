@@ -117,7 +117,7 @@ func (a *app) addTrust(ctx context.Context, name string, o trustAddOptions) (tru
 	if known {
 		err = a.trustAgain(c, old, settings, root)
 	} else {
-		err = c.Create(settings, cache.copyTo)
+		err = c.Create(settings, func(to *trust.Cache) error { return copyRoots(cache, to) })
 	}
 	if err == nil && !a.vouched(name, o) {
 		a.warnf("nobody vouches for this root yet: compare its SHA-256 with its owner's, %s", root.SHA256())
@@ -184,7 +184,7 @@ func samePlace(a, b trust.Settings) bool {
 // rootToTrust finds the root that the flags or the pins mean, and what follows
 // from it. A place that cannot be read from is refused even if nothing has to be
 // read now.
-func (a *app) rootToTrust(ctx context.Context, name string, s trust.Settings, o trustAddOptions) (*tuf.File[tuf.Root], memoryCache, error) {
+func (a *app) rootToTrust(ctx context.Context, name string, s trust.Settings, o trustAddOptions) (*tuf.File[tuf.Root], repo.Cache, error) {
 	var source storage.Getter
 	if from, _ := readFrom(a.layers(name, s)); o.root == "" || from != "" {
 		var err error

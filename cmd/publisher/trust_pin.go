@@ -1,12 +1,10 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"strings"
 
 	"publisher/repo"
@@ -67,11 +65,11 @@ func (a *app) checkPinned(name string, root *tuf.File[tuf.Root]) error {
 	return err
 }
 
-// follow is what will be remembered of a collection, by the names of its files,
-// that is trusted from a root on: this one and, where pins have to be checked,
-// those before and after it. The source may be nil.
-func (a *app) follow(ctx context.Context, name string, source storage.Getter, root *tuf.File[tuf.Root]) (memoryCache, error) {
-	cache := memoryCache{}
+// follow is what will be remembered of a collection that is trusted from a root
+// on: this one and, where pins have to be checked, those before and after it. The
+// source may be nil.
+func (a *app) follow(ctx context.Context, name string, source storage.Getter, root *tuf.File[tuf.Root]) (repo.Cache, error) {
+	cache := repo.NewMemoryCache(root.Bytes())
 	if err := putRoot(cache, root); err != nil {
 		return nil, err
 	}
@@ -86,41 +84,25 @@ func (a *app) follow(ctx context.Context, name string, source storage.Getter, ro
 	return cache, err
 }
 
-// memoryCache is a repo.Cache of one run.
-type memoryCache map[string][]byte
-
-// Get implements repo.Cache.
-func (c memoryCache) Get(name string) ([]byte, error) {
-	data, ok := c[name]
-	if !ok {
-		return nil, fs.ErrNotExist
+// copyRoots copies the newest root, and those that led to it.
+func copyRoots(from, to repo.Cache) error {
+	data, err := from.Get(rootFile)
+	if err != nil {
+		return err
 	}
-	return data, nil
-}
-
-// Put implements repo.Cache.
-func (c memoryCache) Put(name string, data []byte) error {
-	c[name] = data
-	return nil
-}
-
-// Replace implements repo.Cache.
-func (c memoryCache) Replace(name string, old, data []byte) (bool, error) {
-	if !bytes.Equal(c[name], old) {
-		return false, nil
+	newest, err := tuf.Parse[tuf.Root](data, repo.MaxRoot)
+	if err != nil {
+		return err
 	}
-	c[name] = data
-	return true, nil
-}
-
-// copyTo keeps everything in the cache of a collection.
-func (c memoryCache) copyTo(cache *trust.Cache) error {
-	for name, data := range maps.All(c) {
-		if err := cache.Put(name, data); err != nil {
-			return err
+	for n := newest.Signed.Version; n > max(0, newest.Signed.Version-2*maxRoots); n-- {
+		name := repo.SlotName(tuf.RoleRoot, n)
+		if data, err := from.Get(name); err == nil {
+			if err := to.Put(name, data); err != nil {
+				return err
+			}
 		}
 	}
-	return nil
+	return to.Put(rootFile, data)
 }
 
 // mayTrust reports whether the configuration lets a collection be trusted
