@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"crypto/ed25519"
 	"encoding/json"
 	"io"
 	"maps"
@@ -13,6 +14,8 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
+
+	"publisher/repo/tuf"
 )
 
 // jsonRuns is, for every verb that reports, a run that succeeds, in the order
@@ -38,6 +41,14 @@ var jsonRuns = []struct{ verb, args string }{
 	{"key list", ""},
 	{"key generate", "-o $DIR/new.pem --no-passphrase"},
 	{"key import", "$DIR/new.pem --no-passphrase"},
+	{"delegation add", "example.com/a targets/r $DIR/delegate.pub --paths r/* -p"},
+	{"delegation list", "example.com/a"},
+	{"delegation purge", "example.com/a --key $KEY"},
+	{"reset", "example.com/a --all"},
+	{"delegation remove", "example.com/a targets/r --yes"},
+	{"witness", "example.com/a targets"},
+	{"mirror", "example.com/a file://$DIR/copy"},
+	{"gc", "example.com/a --yes"},
 	{"trust list", ""},
 	{"delete", "example.com/gone --remote --yes --store file://$DIR/store"},
 	{"config show", "example.com/a"},
@@ -58,13 +69,14 @@ func TestJSON(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "file"), []byte("x"), 0o666); err != nil {
 		t.Fatal(err)
 	}
+	delegate := writePublicKey(t, filepath.Join(dir, "delegate.pub"))
 	covered := map[string]bool{}
 	for _, verb := range jsonless {
 		covered[verb] = true
 	}
 	for _, run := range jsonRuns {
 		covered[run.verb] = true
-		args := strings.Fields(run.verb + " --json " + strings.ReplaceAll(run.args, "$DIR", filepath.ToSlash(dir)))
+		args := strings.Fields(run.verb + " --json " + strings.NewReplacer("$DIR", filepath.ToSlash(dir), "$KEY", delegate).Replace(run.args))
 		out, talk, err := runIn(t, dir, args...)
 		if err != nil {
 			t.Fatalf("%s: %v\n%s", run.verb, err, talk)
@@ -91,6 +103,23 @@ func TestJSON(t *testing.T) {
 	if len(covered) > 0 {
 		t.Errorf("these are no verbs: %v", slices.Sorted(maps.Keys(covered)))
 	}
+}
+
+// writePublicKey writes a public key in PEM form and returns its ID.
+func writePublicKey(t *testing.T, name string) (id string) {
+	t.Helper()
+	key, err := tuf.NewKey(ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)).Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := publicPEM(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(name, text, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	return key.ID()
 }
 
 // runIn runs the program with a trust directory below dir and an environment
