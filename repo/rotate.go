@@ -127,7 +127,7 @@ func (p *Publisher) signRotation(ctx context.Context, base *View, r Rotation, ta
 	if base.Root().Signed.Version > r.After && r.Says(&base.Root().Signed) {
 		return p.signRest(ctx, base, r, taken)
 	}
-	next, err := r.next(base, p.Now())
+	next, err := r.Next(base, p.Now())
 	if err != nil {
 		return nil, err
 	}
@@ -185,8 +185,9 @@ func (r *Rotation) signedFor(base *View, next *tuf.File[tuf.Root]) []*tuf.Root {
 	return []*tuf.Root{&base.Root().Signed, &next.Signed}
 }
 
-// next is the root after base's, not signed yet.
-func (r *Rotation) next(base *View, now time.Time) (*tuf.File[tuf.Root], error) {
+// Next is the root after base's, not signed yet. The error is a *Rejection for one
+// that could not be published.
+func (r *Rotation) Next(base *View, now time.Time) (*tuf.File[tuf.Root], error) {
 	old := base.Root()
 	root := old.Signed
 	root.Keys, root.Roles = maps.Clone(root.Keys), maps.Clone(root.Roles)

@@ -51,6 +51,9 @@ func lifetime(root *tuf.Root, role string) time.Duration {
 	return time.Duration(seconds) * time.Second
 }
 
+// Lifetime is how long a new signature of role lasts, by the policy in root.
+func Lifetime(root *tuf.Root, role string) time.Duration { return lifetime(root, role) }
+
 // LastThird is when the last third begins of the life of a signature of role that
 // expires then: whoever has to be there in person to renew it is to do so now.
 func LastThird(root *tuf.Root, role string, expires time.Time) time.Time {

@@ -98,7 +98,7 @@ func renewal(collection, role string) string {
 	case tuf.RoleSnapshot, tuf.RoleTimestamp:
 		return "publisher refresh " + collection
 	case tuf.RoleRoot:
-		return "publisher key rotate " + collection + " root"
+		return "publisher root " + collection + " --renew"
 	}
 	return "publisher publish " + collection
 }

@@ -32,7 +32,7 @@ signed again. Whatever interrupts it, the collection is at the old version or at
 the new one; run it again and it goes on.
 
 With nothing staged it signs every role again of whose life less than a third is
-left, as far as the keys are here, and says which are left to others.
+left, root too, as far as the keys are here, and says which are left to others.
 
 Where an online signer holds the keys of snapshot and timestamp, it is left what
 was signed here, and asked to commit it.
@@ -80,6 +80,10 @@ func (a *app) publish(ctx context.Context, c *trust.Collection, o publishOptions
 	}
 	defer unlock()
 	a.inboxAlone = o.share
+	renewed, err := a.renewIdle(ctx, c, o)
+	if err != nil {
+		return err
+	}
 	done, err := a.publishLocked(ctx, c, o)
 	var drafted *draftedError
 	switch {
@@ -90,9 +94,25 @@ func (a *app) publish(ctx context.Context, c *trust.Collection, o publishOptions
 	case err != nil:
 		return err
 	}
-	err = a.result(newPublished(c, done), func(w io.Writer) error { return printPublished(w, c, done) })
+	result := newPublished(c, done)
+	result.Root = renewed
+	err = a.result(result, func(w io.Writer) error { return printRenewed(w, c, done, result.Root) })
 	a.warnExpiring(c.Name())
 	return err
+}
+
+// renewIdle renews a root that is due, if nothing is staged: an expired one would
+// let nothing else be renewed either. It returns its version, or 0.
+func (a *app) renewIdle(ctx context.Context, c *trust.Collection, o publishOptions) (int64, error) {
+	changes, err := a.staged(c)
+	if err != nil || len(changes) > 0 || o.noWait {
+		return 0, err
+	}
+	renewed, err := a.renewDueRoot(ctx, c)
+	if err != nil {
+		err = fmt.Errorf("sign root again: %w", err)
+	}
+	return renewed, err
 }
 
 // publishLocked is for who holds the collection's lock. The error is errLeft for
@@ -290,8 +310,12 @@ func (a *app) explain(c *trust.Collection, err error) error {
 		return undo(c, err, 0)
 	}
 	var refused *repo.Rejection
-	if errors.As(err, &refused) && refused.Role != tuf.RoleRoot {
+	switch {
+	case !errors.As(err, &refused):
+	case refused.Role != tuf.RoleRoot:
 		return undo(c, err, exitFailed)
+	case strings.Contains(refused.Reason.Error(), "expired"):
+		return hinted(err, "publisher root %s --renew", c.Name())
 	}
 	return err
 }
@@ -362,6 +386,7 @@ func (a *app) plan(ctx context.Context, c *trust.Collection, changes []repo.Chan
 type published struct {
 	Collection string           `json:"collection"`
 	Published  bool             `json:"published"`
+	Root       int64            `json:"root_version,omitzero"` // the next root, signed again by the same keys
 	Roles      []repo.RolePlan  `json:"roles"`
 	Skipped    []string         `json:"skipped,omitempty"`
 	NotRenewed []string         `json:"not_renewed,omitempty"` // due, and their keys are elsewhere
@@ -397,6 +422,20 @@ func printPublished(w io.Writer, c *trust.Collection, done *repo.Published) erro
 		return err
 	}
 	return printRoles(w, done.Plan.Roles)
+}
+
+// printRenewed also tells of a root that was signed again; root is 0 if none was.
+func printRenewed(w io.Writer, c *trust.Collection, done *repo.Published, root int64) error {
+	if root == 0 {
+		return printPublished(w, c, done)
+	}
+	if done.Receipt != nil {
+		if err := printPublished(w, c, done); err != nil {
+			return err
+		}
+	}
+	_, err := fmt.Fprintf(w, "root %d of %s: signed again\n", root, c.Name())
+	return err
 }
 
 // printLeft tells of a submission that waits for the signer's own time.
