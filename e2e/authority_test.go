@@ -144,6 +144,7 @@ func (a *authority) requests(t *testing.T) {
 	for _, c := range []string{scripts, others} {
 		// What is there for a moment only.
 		put(t, inbox, repo.SubmissionKey(c, waiting), "a submission")
+		put(t, inbox, repo.DraftKey(c, strings.Repeat("e", 64)), "a draft")
 	}
 	in := func(as testserver.S3, verb string, keys ...string) (all []attempt) {
 		as.Bucket = a.inbox.Bucket
@@ -191,6 +192,13 @@ func (a *authority) requests(t *testing.T) {
 	refuse(in(a.publisher, "deletes", submission, theirs))
 	refuse(in(a.publisher, "delete", submission, part))
 	refuse(in(a.publisher, "create", repo.OnlineKeyKey(scripts, tuf.RoleSnapshot, "x"), repo.ReceiptKey(scripts, "x"), repo.PartKey(others, "x"), repo.SubmissionKey(others, another), quarantined))
+	draft := func(collection string) []string {
+		id := strings.Repeat("d", 64)
+		return []string{repo.DraftKey(collection, id), repo.DraftSignatureKey(collection, id, id), repo.DraftDiscardedKey(collection, id)}
+	}
+	refuse(in(a.publisher, "create", draft(others)...))
+	refuse(in(a.signer, "create", draft(scripts)...))
+	refuse(in(a.publisher, "delete", repo.DraftKey(scripts, strings.Repeat("e", 64))))
 	refuse(in(a.publisher, "policy", ""))
 	refuse(out(a.publisher, "policy", ""))
 	// Everybody.
@@ -213,7 +221,9 @@ func (a *authority) requests(t *testing.T) {
 	allow(in(a.publisher, "get", receipt, part, submission))
 	allow(in(a.publisher, "missing", repo.ReceiptKey(scripts, "x")))
 	allow(in(a.publisher, "create", repo.PartKey(scripts, "x"), repo.SubmissionKey(scripts, another)))
-	allow(in(a.publisher, "list", repo.ReceiptsDir(scripts)))
+	allow(in(a.publisher, "create", draft(scripts)...))
+	allow(in(a.publisher, "get", draft(scripts)...))
+	allow(in(a.publisher, "list", repo.ReceiptsDir(scripts), repo.DraftsDir(scripts)))
 	allow(in(a.other, "get", theirReceipt, theirPart, theirs))
 	allow(out(a.nobody, "get", timestamp, root, target))
 	allow(out(a.signer, "get", timestamp, root, target))

@@ -5,6 +5,7 @@ package policy
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"strings"
 
 	"publisher/repo"
@@ -62,9 +63,9 @@ func (p Place) objects(pattern string) string {
 // ulid matches 26 characters, as names of submissions have.
 var ulid = strings.Repeat("?", 26)
 
-// Publisher is for whoever publishes one collection through an online signer:
-// they create targets and submissions, read what is public and their receipts,
-// and delete nothing.
+// Publisher is for whoever publishes one collection through an online signer,
+// delegates too: they create targets, submissions, drafts and signatures of
+// drafts, read what is public, the drafts and their receipts, and delete nothing.
 //
 // They may list both buckets, for S3 says of a missing object that it is missing
 // to those alone who may; that shows the names of other collections' objects,
@@ -75,11 +76,12 @@ func Publisher(at Places, collection string) Policy {
 		at.Public.objects(repo.TargetsDir(collection) + "/*"),
 		at.Inbox.objects(repo.PartKey(collection, "*")),
 		at.Inbox.objects(repo.SubmissionKey(collection, ulid)),
+		at.Inbox.objects(repo.DraftsDir(collection) + "*"),
 	}
+	answers := []string{at.Inbox.objects(repo.QuarantineKey(collection, ulid)), at.Inbox.objects(repo.ReceiptsDir(collection) + "*")}
 	statements := []Statement{
 		list(at),
-		allow([]string{"s3:GetObject"}, at.Public.objects(collection+"/*"),
-			created[1], created[2], at.Inbox.objects(repo.QuarantineKey(collection, ulid)), at.Inbox.objects(repo.ReceiptsDir(collection)+"*")),
+		allow([]string{"s3:GetObject"}, slices.Concat([]string{at.Public.objects(collection + "/*")}, created[1:], answers)...),
 		allow([]string{"s3:PutObject"}, created...),
 		allow([]string{"s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"}, created[0]),
 	}

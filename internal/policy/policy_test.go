@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -67,6 +68,48 @@ func TestNotes(t *testing.T) {
 	if diff := cmp.Diff(want, may); diff != "" {
 		t.Errorf("the signer, of its notes: %s", diff)
 	}
+}
+
+// TestDrafts: who may publish may share drafts and sign those of others, of their
+// own collection, and write nothing else beside them; the signer has no part in
+// it.
+func TestDrafts(t *testing.T) {
+	at := Places{Public: Place{Bucket: "public"}, Inbox: Place{Bucket: "inbox"}}
+	id := strings.Repeat("a", 64)
+	publisher, signer := Publisher(at, "example.com/a"), Signer(at)
+	for key, want := range map[string]bool{
+		repo.DraftKey("example.com/a", id):              true,
+		repo.DraftSignatureKey("example.com/a", id, id): true,
+		repo.DraftDiscardedKey("example.com/a", id):     true,
+		repo.DraftKey("example.com/b", id):              false,
+		repo.DraftKey("example.com/a/b", id):            false,
+	} {
+		for _, action := range []string{"s3:PutObject", "s3:GetObject"} {
+			if got := allows(publisher, action, arn+"inbox/"+key); got != want {
+				t.Errorf("%s of %s: %t", action, key, got)
+			}
+		}
+		if allows(publisher, "s3:DeleteObject", arn+"inbox/"+key) || allows(signer, "s3:PutObject", arn+"inbox/"+key) {
+			t.Errorf("%s can be deleted, or written by the signer", key)
+		}
+	}
+}
+
+// allows reports whether a statement allows an action, as S3 matches: * is any
+// characters, slashes too, and ? is one.
+func allows(p Policy, action, resource string) bool {
+	for _, s := range p.Statement {
+		if s.Effect != "Allow" || !slices.Contains(s.Action, action) {
+			continue
+		}
+		for _, r := range s.Resource {
+			pattern := strings.NewReplacer(`\*`, ".*", `\?`, ".").Replace(regexp.QuoteMeta(r))
+			if regexp.MustCompile("^" + pattern + "$").MatchString(resource) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // TestPlaceholders: what is to be filled in stays readable for those who do.
