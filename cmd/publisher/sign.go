@@ -253,7 +253,7 @@ func (s *ceremony) run(ctx context.Context) error {
 	if err := s.keep(ctx); err != nil {
 		return err
 	}
-	if len(s.d.review.Missing()) == 0 && !s.away {
+	if len(s.d.review.Missing()) == 0 && !s.away && s.known() {
 		if err := s.publish(ctx); err != nil {
 			return err
 		}
@@ -273,7 +273,7 @@ func (s *ceremony) sign(ctx context.Context) error {
 	switch {
 	case len(mine) > 0:
 		question = fmt.Sprintf("sign %s of %s with key %s?", roleNames(mine), s.c.Name(), keyNames(mine))
-	case complete && !s.away:
+	case complete && !s.away && s.known():
 		question = fmt.Sprintf("publish draft %s of %s?", shortID(s.d), s.c.Name())
 	default:
 		return nil
@@ -427,9 +427,6 @@ func (s *ceremony) adoptRoot(ctx context.Context) error {
 	if _, err := s.c.Cache().Get(rootFile); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if _, _, err := s.app.known(s.c.Name()); err != nil {
-		return hinted(fmt.Errorf("every signature is there, but %w", err), "hand the draft back to who ran publisher init %s: they publish it", s.c.Name())
-	}
 	root, err := tuf.Parse[tuf.Root](s.d.Files[tuf.RoleRoot], repo.MaxRoot)
 	if err == nil {
 		err = s.app.checkPinned(s.c.Name(), root)
@@ -446,6 +443,13 @@ func (s *ceremony) adoptRoot(ctx context.Context) error {
 	}
 	s.d = d
 	return err
+}
+
+// known reports whether the collection is: who signs a first root needs nothing
+// of it, and hands the draft back.
+func (s *ceremony) known() bool {
+	_, err := s.c.Settings()
+	return err == nil
 }
 
 // stillMissing is the error of who could not add anything to a draft that needs
