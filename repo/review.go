@@ -73,12 +73,13 @@ func (p *proposal) demandRoot() error {
 // submission. Where store is nil, the bytes of targets are not looked for.
 //
 // The error is ErrDraftPublished if the draft is published, a *StaleError if
-// somebody else's publish came first, a *Rejection if the draft cannot be
-// published whoever signs it: it is dead in all three cases.
+// somebody else's publish came first, ErrPublished if the draft starts a
+// collection that has another root, a *Rejection if it cannot be published
+// whoever signs it: it is dead in all these cases.
 func (v *View) Review(ctx context.Context, d *Draft, store storage.Getter, now time.Time) (*Review, error) {
 	r, err := v.review(ctx, d, store, now)
 	var stale *StaleError
-	if !errors.As(err, &stale) {
+	if !errors.As(err, &stale) && !errors.Is(err, ErrPublished) {
 		return r, err
 	}
 	has, hasErr := v.Has(ctx, d)

@@ -69,7 +69,7 @@ func (k *desk) look(ctx context.Context, d trust.Draft, kept bool) (*draft, erro
 
 // isDead reports that a draft can never be published, whoever signs it.
 func isDead(err error) bool {
-	return errors.Is(err, repo.ErrDraftPublished) || as[*repo.StaleError](err) || as[*repo.Rejection](err)
+	return errors.Is(err, repo.ErrDraftPublished) || errors.Is(err, repo.ErrPublished) || as[*repo.StaleError](err) || as[*repo.Rejection](err)
 }
 
 // base is what a draft is compared with.
