@@ -73,13 +73,27 @@ func (a *app) configured(role string) (passphrase []byte, from string, err error
 		passphrase, err = a.passphraseOfFile()
 		return passphrase, a.flags.passphraseFile, err
 	}
-	ours := passphraseVariable(role)
+	passphrase, from = passphraseIn(passphraseVariable(role))
+	return passphrase, from, nil
+}
+
+// passphraseIn is the passphrase of a variable, or of Notary's of that name.
+func passphraseIn(ours string) (passphrase []byte, from string) {
 	for _, name := range []string{ours, "NOTARY" + strings.TrimPrefix(ours, "PUBLISHER")} {
 		if value := os.Getenv(name); value != "" {
-			return []byte(value), name, nil
+			return []byte(value), name
 		}
 	}
-	return nil, "", nil
+	return nil, ""
+}
+
+// shared is the passphrase of the targets key for those of snapshot and
+// timestamp, which Notary has under one as well, unless they have their own.
+func shared(role string) (passphrase []byte, from string) {
+	if role != tuf.RoleSnapshot && role != tuf.RoleTimestamp {
+		return nil, ""
+	}
+	return passphraseIn(passphraseVariable(tuf.RoleTargets))
 }
 
 func (a *app) passphraseOfFile() ([]byte, error) {
@@ -128,6 +142,9 @@ func (a *app) newPassphrase(role string) ([]byte, error) {
 	passphrase, from, err := a.configured(role)
 	if err != nil {
 		return nil, err
+	}
+	if from == "" {
+		passphrase, from = shared(role)
 	}
 	if from != "" {
 		return passphrase, longEnough(passphrase, from)
@@ -222,7 +239,11 @@ func (a *app) unlock(role, key string, open func(passphrase []byte) error) error
 		return err
 	}
 	if from == "" {
-		for _, passphrase := range a.passphrases.opened[kindOf(role)] {
+		tries := a.passphrases.opened[kindOf(role)]
+		if passphrase, from := shared(role); from != "" {
+			tries = append(slices.Clip(tries), passphrase)
+		}
+		for _, passphrase := range tries {
 			if err := open(passphrase); !errors.Is(err, keys.ErrPassphrase) {
 				return err
 			}
