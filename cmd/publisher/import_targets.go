@@ -38,12 +38,13 @@ type importer struct {
 	adopt   bool
 	private *notaryKeys
 
-	root *os.Root
-	seen map[string]map[string]string // names by role and by what they fold to
+	root   *os.Root
+	seen   map[string]map[string]string // names by role and by what they fold to
+	listed map[string]string            // by name, the first role of Notary's that lists it
 }
 
 func (m *importer) all(ctx context.Context) error {
-	m.seen = map[string]map[string]string{}
+	m.seen, m.listed = map[string]map[string]string{}, map[string]string{}
 	if m.dir != "" {
 		root, err := os.OpenRoot(m.dir)
 		if err != nil {
@@ -63,7 +64,10 @@ func (m *importer) all(ctx context.Context) error {
 func (m *importer) role(ctx context.Context, into string, t *notary.Targets, chain []*tuf.DelegatedRole) error {
 	for _, name := range slices.Sorted(maps.Keys(t.Files)) {
 		var change repo.Change
-		err := covered(chain, name)
+		err := m.first(into, t.Name, name)
+		if err == nil {
+			err = covered(chain, name)
+		}
 		if err == nil {
 			change, err = m.target(ctx, into, name, t.Files[name])
 		}
@@ -76,6 +80,19 @@ func (m *importer) role(ctx context.Context, into string, t *notary.Targets, cha
 		}
 		m.plan.changes = append(m.plan.changes, change)
 		m.plan.Targets++
+	}
+	return nil
+}
+
+// first fails for a name that is to go from another role into targets, where it
+// would hide what a role before that one has under it. It remembers the name.
+func (m *importer) first(into, from, name string) error {
+	before, ok := m.listed[name]
+	if !ok {
+		m.listed[name] = from
+	}
+	if ok && into == tuf.RoleTargets && from != tuf.RoleTargets {
+		return left("%s comes before, and lists it too", before)
 	}
 	return nil
 }
@@ -104,9 +121,6 @@ func (m *importer) target(ctx context.Context, role, name string, file notary.Fi
 		return repo.Change{}, left("%w", err)
 	}
 	if other, ok := m.seen[role][repo.FoldTargetName(name)]; ok {
-		if other == name {
-			return repo.Change{}, left("a role before has it")
-		}
 		return repo.Change{}, left("it differs from %s only in case or Unicode composition", other)
 	}
 	change, err := m.bytes(ctx, name, file)

@@ -21,7 +21,7 @@ func scriptCondition(name string) (bool, error) {
 }
 
 // notaryUser types a command to the real Notary, with a trust directory in
-// $WORK/notary. Its server, which the first command starts, is $NOTARY_URL. What
+// $WORK/notary, or where -d says. Its server, which the first command starts, is $NOTARY_URL. What
 // Notary asks is answered with yes.
 func notaryUser(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
@@ -38,7 +38,11 @@ func notaryUser(ts *testscript.TestScript, neg bool, args []string) {
 			ts.Setenv(name, value)
 		}
 	}
-	ts.Check(ts.Exec("sh", append([]string{"-c", `yes yes | "$0" "$@"`, n.Program(), "-s", ts.Getenv("NOTARY_URL"), "-d", ts.MkAbs("notary")}, args...)...))
+	dir := "notary"
+	if args[0] == "-d" && len(args) > 1 {
+		dir, args = args[1], args[2:]
+	}
+	ts.Check(ts.Exec("sh", append([]string{"-c", `yes yes | "$0" "$@"`, n.Program(), "-s", ts.Getenv("NOTARY_URL"), "-d", ts.MkAbs(dir)}, args...)...))
 }
 
 // TestNotaryTable: what docs/notary.md says to type in place of Notary's
