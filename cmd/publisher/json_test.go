@@ -47,6 +47,7 @@ var jsonRuns = []struct{ verb, args string }{
 	{"reset", "example.com/a --all"},
 	{"delegation remove", "example.com/a targets/r --yes"},
 	{"witness", "example.com/a targets"},
+	{"root", "example.com/a"},
 	{"mirror", "example.com/a file://$DIR/copy"},
 	{"gc", "example.com/a --yes"},
 	{"trust list", ""},
