@@ -73,7 +73,7 @@ const (
 // verbs is every command, in the order of the help.
 var verbs = []func(*app) *cobra.Command{
 	newInit, newImport, newAdd, newAddHash, newRemove, newDelegation, newWitness, newStatus, newReset, newPublish, newSign, newSubmissions,
-	newRefresh, newRootRole, newCheck, newGC, newMirror, newSigner, newDelete,
+	newRefresh, newRootRole, newCheck, newDoctor, newGC, newMirror, newSigner, newDelete,
 	newList, newLookup, newLog, newVerify, newDownload, newDev,
 	newKey, newTrust, newConfig, newVersion,
 }

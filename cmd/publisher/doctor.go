@@ -1,0 +1,175 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+	"github.com/spf13/cobra"
+
+	"publisher/internal/config"
+	"publisher/internal/doctor"
+	"publisher/repo"
+)
+
+func newDoctor(a *app) *cobra.Command {
+	var deep bool
+	cmd := &cobra.Command{
+		Use:   "doctor COLLECTION | URL",
+		Short: "Find what is wrong with how a collection is kept and served",
+		Long: `Find what is wrong with how a collection is kept and served, before clients do:
+from outside, at the URL that it is served at (--url, or that of the collection),
+and from inside, with the credentials at hand, in its store and its inbox. With a
+URL in place of the collection, that ends with the name of one that is trusted
+here, it looks from outside alone.
+
+Each finding says what is wrong, why it hurts, and what to do. An error is what
+makes some client, publisher or signer fail, now or in a case that will come; exit
+code 1 says that there are any. Nothing is changed, but for a small object by
+which writers race for it, and which is removed again.`,
+		Example: `  publisher doctor example.com/scripts --url https://updates.example.com
+  publisher doctor https://updates.example.com/example.com/scripts --json`,
+		GroupID: groupKeep,
+		Args:    exactly(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.doctor(cmd.Context(), args[0], deep)
+		},
+	}
+	cmd.Flags().BoolVar(&deep, "deep", false, "read every target, however many bytes that are")
+	return cmd
+}
+
+func (a *app) doctor(ctx context.Context, what string, deep bool) error {
+	p, err := a.examined(ctx, what)
+	if err != nil {
+		return err
+	}
+	p.Deep = deep
+	stop := a.wait("examining")
+	report, err := p.Examine(ctx)
+	stop()
+	if err != nil {
+		return err
+	}
+	if err := a.result(report, func(w io.Writer) error { return a.printReport(w, p.Collection, report) }); err != nil {
+		return err
+	}
+	if n := report.Errors(); n > 0 {
+		return &cliError{
+			err:  fmt.Errorf("%s: %s", p.Collection, counted(n, "error")),
+			hint: "do what stands beside each, and run the same command again", code: exitFailed,
+		}
+	}
+	return nil
+}
+
+// examined is the patient of a doctor, with all ways to it that are known.
+func (a *app) examined(ctx context.Context, what string) (*doctor.Patient, error) {
+	name, inside := what, true
+	if strings.Contains(what, "://") {
+		var err error
+		if name, err = a.collectionAt(what); err != nil {
+			return nil, err
+		}
+		a.flags.url, inside = strings.TrimSuffix(strings.TrimRight(what, "/"), "/"+name), false
+	}
+	c, s, err := a.known(name)
+	if err != nil {
+		return nil, err
+	}
+	p := &doctor.Patient{Collection: name, Now: a.now(), Unique: ulid.Make().String()}
+	if p.Trusted, err = c.Cache().Get(rootFile); err != nil {
+		return nil, fmt.Errorf("read trusted root: %w", err)
+	}
+	layers := a.layers(name, s)
+	if p.Source, err = a.source(ctx, name, s); err != nil {
+		return nil, err
+	}
+	if p.Base = valueOf(layers, config.URL).value; p.Base != "" {
+		conf, err := tlsConfig(layers)
+		if err != nil {
+			return nil, err
+		}
+		p.Client = examiner(conf)
+	}
+	if !inside {
+		return p, nil
+	}
+	return p, a.fromInside(ctx, p)
+}
+
+// fromInside adds the stores, as far as they are known.
+func (a *app) fromInside(ctx context.Context, p *doctor.Patient) error {
+	c := a.trust.Collection(p.Collection)
+	store, err := a.publicStore(ctx, c)
+	var unknown *cliError
+	switch {
+	case errors.As(err, &unknown) && unknown.code == exitNotFound:
+		return nil
+	case err != nil:
+		return err
+	}
+	p.Store, p.Source = store, store
+	signer, err := a.online(ctx, c)
+	if err != nil || signer == nil {
+		return err
+	}
+	box, err := signer.box(ctx, signer.inbox)
+	p.Inbox = box.Store
+	return err
+}
+
+// collectionAt is the one that is trusted here and whose name a URL ends with.
+func (a *app) collectionAt(address string) (string, error) {
+	all, err := a.trust.Collections()
+	if err != nil {
+		return "", err
+	}
+	found := ""
+	for _, name := range all {
+		if strings.HasSuffix(strings.TrimRight(address, "/"), "/"+name) && len(name) > len(found) {
+			found = name
+		}
+	}
+	if found == "" {
+		return "", &cliError{
+			err:  fmt.Errorf("no collection that is trusted here is what %s ends with", printable(address)),
+			hint: "publisher trust add COLLECTION --root FILE --url URL, then publisher doctor COLLECTION", code: exitNotFound,
+		}
+	}
+	return found, repo.CheckCollection(found)
+}
+
+// examiner is a client that shows what is served, as it is.
+func examiner(conf *tls.Config) *http.Client {
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.TLSClientConfig, t.DisableCompression = conf, true
+	t.ResponseHeaderTimeout = 30 * time.Second
+	return &http.Client{
+		Transport: t, Timeout: time.Minute,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+func (a *app) printReport(w io.Writer, name string, r *doctor.Report) error {
+	for _, f := range r.Findings {
+		if _, err := fmt.Fprintf(w, "%s: %s: %s\n  why: %s\n  do:  %s\n", f.Severity, f.Check, printable(f.What), f.Why, f.Do); err != nil {
+			return err
+		}
+	}
+	for _, s := range r.Skipped {
+		a.debugf("not examined: %s: %s", s.Check, oneLine(s.Why))
+	}
+	for _, passed := range r.Passed {
+		a.debugf("fine: %s", passed)
+	}
+	_, err := fmt.Fprintf(w, "%s: %s, %s; %s passed, %d not made\n", name, counted(r.Errors(), "error"),
+		counted(len(r.Findings)-r.Errors(), "warning"), counted(len(r.Passed), "check"), len(r.Skipped))
+	return err
+}

@@ -1,0 +1,198 @@
+// Package doctor finds out what is wrong with how a collection is kept and
+// served: from outside, as pullers meet it, and from inside, with the credentials
+// of whoever asks. It changes nothing but for an object by which it lets writers
+// race, and which it removes.
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+
+	"publisher/repo"
+	"publisher/storage"
+)
+
+// Severity says whether something is broken or only bad.
+type Severity string
+
+// The severities. An Error means that some client, publisher or signer fails, now
+// or in a foreseeable case.
+const (
+	Error   Severity = "error"
+	Warning Severity = "warning"
+)
+
+// A Finding is one thing that is wrong.
+type Finding struct {
+	Check    string   `json:"check"`
+	Severity Severity `json:"severity"`
+	What     string   `json:"what"`
+	Why      string   `json:"why"` // it hurts
+	Do       string   `json:"do"`  // to type, or to change
+}
+
+// Skipped is a check that could not be made.
+type Skipped struct {
+	Check string `json:"check"`
+	Why   string `json:"why"`
+}
+
+// Report is what an examination has found.
+type Report struct {
+	Findings []Finding `json:"findings"`
+	Passed   []string  `json:"passed"`
+	Skipped  []Skipped `json:"skipped"`
+}
+
+// Errors is how many findings are errors.
+func (r *Report) Errors() (n int) {
+	for _, f := range r.Findings {
+		if f.Severity == Error {
+			n++
+		}
+	}
+	return n
+}
+
+// A Patient is a collection, and the ways to it that are known.
+type Patient struct {
+	Collection string
+	Trusted    []byte         // its newest trusted root
+	Source     storage.Getter // what it is read from
+	Now        time.Time
+	Deep       bool // read every target
+
+	Base   string       // the URL that it is served below, empty if none is known
+	Client *http.Client // follows no redirects, asks for no compression by itself
+
+	Store  storage.Store // that it is published to, nil if none is known
+	Inbox  storage.Store // of its online signer, nil if there is none
+	Unique string        // makes the name of an object that nobody else has
+
+	view *repo.View
+	seen []answer
+}
+
+// A check is one examination.
+type check struct {
+	name  string
+	needs func(*Patient) string // why it cannot be made, empty if it can
+	run   func(context.Context, *Patient, *findings) error
+}
+
+// findings is what one check has found.
+type findings struct {
+	check string
+	all   []Finding
+}
+
+func (f *findings) add(s Severity, what, why, do string) {
+	f.all = append(f.all, Finding{f.check, s, what, why, do})
+}
+
+// checks is all of them, in the order in which they are reported.
+var checks = slices.Concat(outside, published, inside)
+
+// Examine makes every check that can be made. One that fails for reasons that
+// are not the collection's is among the skipped.
+func (p *Patient) Examine(ctx context.Context) (*Report, error) {
+	r := &Report{Findings: []Finding{}, Passed: []string{}, Skipped: []Skipped{}}
+	if err := p.load(ctx, r); err != nil {
+		return nil, err
+	}
+	for _, c := range checks {
+		if why := c.needs(p); why != "" {
+			r.Skipped = append(r.Skipped, Skipped{c.name, why})
+			continue
+		}
+		f := &findings{check: c.name}
+		err := c.run(ctx, p, f)
+		switch {
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		case err != nil:
+			r.Skipped = append(r.Skipped, Skipped{c.name, err.Error()})
+		case len(f.all) == 0:
+			r.Passed = append(r.Passed, c.name)
+		}
+		r.Findings = append(r.Findings, f.all...)
+	}
+	return r, nil
+}
+
+// load verifies the collection, as far as it goes. What is wrong with it is
+// found by checks that need no view.
+func (p *Patient) load(ctx context.Context, r *Report) error {
+	l := &repo.Loader{
+		Source: p.Source, Collection: p.Collection, Cache: repo.NewMemoryCache(p.Trusted),
+		Now: p.Now, IgnoreExpiry: true,
+	}
+	v, err := l.Load(ctx)
+	if err == nil && v.Published() {
+		_, err = v.List(ctx)
+	} else if err == nil {
+		err = repo.ErrNotPublished
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil {
+		r.Findings = append(r.Findings, Finding{
+			"load", Error, fmt.Sprintf("it cannot be read: %v", err),
+			"no client takes anything", "publisher check " + p.Collection,
+		})
+		return nil
+	}
+	p.view = v
+	return nil
+}
+
+func always(*Patient) string { return "" }
+
+func needsView(p *Patient) string {
+	if p.view == nil {
+		return "what is published does not verify"
+	}
+	return ""
+}
+
+func needsAddress(p *Patient) string {
+	if p.Base == "" {
+		return "no URL is known: add --url"
+	}
+	return ""
+}
+
+func needsURL(p *Patient) string {
+	if why := needsAddress(p); why != "" {
+		return why
+	}
+	return needsView(p)
+}
+
+func needsStore(p *Patient) string {
+	if p.Store == nil {
+		return "no store is known: add --store"
+	}
+	return needsView(p)
+}
+
+func needsInbox(p *Patient) string {
+	if p.Inbox == nil {
+		return "it has no online signer here"
+	}
+	return ""
+}
+
+// hostOf is the server that a URL names.
+func hostOf(base string) string {
+	u, err := url.Parse(base)
+	if err != nil {
+		return base
+	}
+	return u.Host
+}

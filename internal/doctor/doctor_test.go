@@ -1,0 +1,429 @@
+package doctor_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+
+	"publisher/internal/doctor"
+	"publisher/internal/forge"
+	"publisher/repo"
+	"publisher/repo/tuf"
+	"publisher/storage"
+	"publisher/storage/web"
+)
+
+const collection = "example.com/scripts"
+
+// ward is a published collection, served as it should be.
+type ward struct {
+	t      *testing.T
+	now    time.Time
+	ring   forge.Ring
+	root   []byte
+	store  *storage.Memory
+	inbox  *storage.Memory
+	cache  repo.Cache
+	server *httptest.Server
+	serve  func(w http.ResponseWriter, r *http.Request) // in front of what is healthy
+	p      *doctor.Patient
+}
+
+func newWard(t *testing.T) *ward {
+	t.Helper()
+	w := &ward{t: t, now: time.Now(), ring: forge.Ring{}}
+	w.store, w.inbox = w.memory(), w.memory()
+	g := repo.Genesis{Collection: collection, Keys: map[string][]tuf.Key{}}
+	for _, role := range tuf.TopLevel {
+		g.Keys[role] = []tuf.Key{w.ring.Generate(t)}
+	}
+	root, err := repo.NewRoot(t.Context(), g, w.ring, w.now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.root, w.cache = root.Bytes(), repo.NewMemoryCache(root.Bytes())
+	w.publish(map[string]string{"dir/a+1": "one", "b": "two"})
+	w.put(w.inbox, collection+"/keys/snapshot/x.json", "sealed")
+	w.put(w.inbox, "example.com/other/receipts/x.json", "{}")
+	w.server = httptest.NewTLSServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if w.serve != nil {
+			w.serve(rw, r)
+			return
+		}
+		w.healthy(rw, r)
+	}))
+	t.Cleanup(w.server.Close)
+	client := w.server.Client()
+	client.Transport.(*http.Transport).DisableCompression = true
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	w.p = &doctor.Patient{
+		Collection: collection, Trusted: w.root, Source: w.store, Now: w.now,
+		Base: w.server.URL, Client: client, Store: w.store, Inbox: forbidden{w.inbox, collection}, Unique: "1",
+	}
+	w.p.Store = readOnlyRoots{w.store}
+	return w
+}
+
+func (w *ward) memory() *storage.Memory {
+	m := storage.NewMemory()
+	m.Now = func() time.Time { return w.now }
+	return m
+}
+
+func (w *ward) publish(targets map[string]string) {
+	w.t.Helper()
+	c := &repo.Committer{Store: w.store, Collection: collection, Cache: w.cache, Keys: w.ring, Now: func() time.Time { return w.now }}
+	p := &repo.Publisher{
+		Store: w.store, Collection: collection, Cache: w.cache, Keys: w.ring, Now: c.Now, Commit: c.Commit,
+		Open: func(c repo.Change) (repo.Body, error) {
+			return body{bytes.NewReader([]byte(c.Source))}, nil
+		},
+	}
+	var changes []repo.Change
+	for name, content := range targets {
+		changes = append(changes, repo.Change{
+			ID: name, Action: repo.Add, Role: tuf.RoleTargets, Name: name, Source: content,
+			Target: tuf.TargetFile{Length: int64(len(content)), Hashes: map[string]string{"sha256": forge.Sum(content)}},
+		})
+	}
+	if _, err := p.Publish(w.t.Context(), changes); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+type body struct{ *bytes.Reader }
+
+func (body) Close() error { return nil }
+
+func (w *ward) put(s storage.Store, key, content string) {
+	w.t.Helper()
+	prev := storage.Absent
+	if info, err := storage.Stat(w.t.Context(), s, key); err == nil {
+		prev = info.Version
+	}
+	if _, err := s.Put(w.t.Context(), key, strings.NewReader(content), prev); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *ward) remove(key string) {
+	w.t.Helper()
+	info, err := storage.Stat(w.t.Context(), w.store, key)
+	if err == nil {
+		err = w.store.Delete(w.t.Context(), key, info.Version)
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// healthy serves the store as a CDN should.
+func (w *ward) healthy(rw http.ResponseWriter, r *http.Request) {
+	h := rw.Header()
+	h.Set("Access-Control-Allow-Origin", "*")
+	key := strings.TrimPrefix(r.URL.Path, "/")
+	data, _, err := storage.Read(r.Context(), w.store, key, 1<<20)
+	if err != nil {
+		http.Error(rw, "not found", http.StatusNotFound)
+		return
+	}
+	h.Set("Cache-Control", storage.CacheControl(key))
+	if strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+		h.Set("Content-Encoding", "gzip")
+		z := gzip.NewWriter(rw)
+		_, _ = z.Write(data)
+		_ = z.Close()
+		return
+	}
+	h.Set("Content-Length", strconv.Itoa(len(data)))
+	_, _ = rw.Write(data)
+}
+
+// on serves what ends with a suffix in another way.
+func (w *ward) on(suffix string, serve http.HandlerFunc) {
+	w.serve = func(rw http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, suffix) {
+			serve(rw, r)
+			return
+		}
+		w.healthy(rw, r)
+	}
+}
+
+// after lets a header be set on what is healthy otherwise.
+func (w *ward) after(suffix string, edit func(http.Header)) {
+	w.on(suffix, func(rw http.ResponseWriter, r *http.Request) {
+		w.healthy(&edited{ResponseWriter: rw, edit: edit}, r)
+	})
+}
+
+type edited struct {
+	http.ResponseWriter
+	edit func(http.Header)
+	done bool
+}
+
+func (e *edited) WriteHeader(status int) {
+	if !e.done {
+		e.done = true
+		e.edit(e.Header())
+	}
+	e.ResponseWriter.WriteHeader(status)
+}
+
+func (e *edited) Write(p []byte) (int, error) {
+	if !e.done {
+		e.WriteHeader(http.StatusOK)
+	}
+	return e.ResponseWriter.Write(p)
+}
+
+// readOnlyRoots is what the credentials of a publisher may do: they may let
+// writers race here, so that the probe can be made, and write no root.
+type readOnlyRoots struct{ *storage.Memory }
+
+func (s readOnlyRoots) Put(ctx context.Context, key string, b io.ReadSeeker, prev storage.Version) (storage.Version, error) {
+	if strings.HasSuffix(key, ".root.json") {
+		return storage.Absent, fmt.Errorf("put %s: %w", key, fs.ErrPermission)
+	}
+	return s.Memory.Put(ctx, key, b, prev)
+}
+
+// forbidden is an inbox of which one collection's submissions may be seen.
+type forbidden struct {
+	storage.Store
+	collection string
+}
+
+func (s forbidden) Get(ctx context.Context, key string) (storage.Object, error) {
+	if !strings.HasPrefix(key, s.collection+"/") || strings.Contains(key, "/keys/") {
+		return storage.Object{}, fmt.Errorf("get %s: %w", key, fs.ErrPermission)
+	}
+	return s.Store.Get(ctx, key)
+}
+
+// racing is a store that takes every write.
+type racing struct{ *storage.Memory }
+
+func (s racing) Put(ctx context.Context, key string, b io.ReadSeeker, _ storage.Version) (storage.Version, error) {
+	info, err := s.Memory.Stat(ctx, key)
+	if err != nil {
+		info.Version = storage.Absent
+	}
+	return s.Memory.Put(ctx, key, b, info.Version)
+}
+
+// dated is a store whose clock is off.
+type dated struct {
+	readOnlyRoots
+	off time.Duration
+}
+
+func (s dated) Stat(ctx context.Context, key string) (storage.Info, error) {
+	info, err := s.Memory.Stat(ctx, key)
+	info.Date = time.Now().Add(s.off)
+	return info, err
+}
+
+func (s dated) List(ctx context.Context, prefix string) iter.Seq2[storage.Entry, error] {
+	return s.Memory.List(ctx, prefix)
+}
+
+func TestHealthy(t *testing.T) {
+	w := newWard(t)
+	r, err := w.p.Examine(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range r.Findings {
+		t.Errorf("found: %+v", f)
+	}
+	for _, s := range r.Skipped {
+		if s.Check != "clock of the store" { // memory has none
+			t.Errorf("not made: %+v", s)
+		}
+	}
+	for e := range w.store.List(t.Context(), repo.ProbeKey(collection, "")) {
+		t.Errorf("%s is left", e.Key)
+	}
+}
+
+// TestPlanted plants one fault after another.
+func TestPlanted(t *testing.T) {
+	status := func(n int) http.HandlerFunc {
+		return func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(n) }
+	}
+	const (
+		next      = "/2.root.json"
+		timestamp = "/timestamp.json"
+	)
+	target := repo.TargetKey(collection, "b", forge.Sum("two"))
+	for name, row := range map[string]struct {
+		plant func(*ward)
+		check string
+		want  doctor.Severity
+	}{
+		"403 for what is missing": {func(w *ward) { w.on(next, status(403)) }, "next root", doctor.Error},
+		"a page for what is missing": {func(w *ward) {
+			w.on(next, func(rw http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(rw, "<html>") })
+		}, "next root", doctor.Error},
+		"500 for what is missing": {func(w *ward) { w.on(next, status(500)) }, "next root", doctor.Error},
+		"a cached 404":            {func(w *ward) { w.after(next, func(h http.Header) { h.Set("Age", "30") }) }, "missing is not remembered", doctor.Error},
+		"a 404 to be cached":      {func(w *ward) { w.after(next, func(h http.Header) { h.Set("Cache-Control", "max-age=60") }) }, "missing is not remembered", doctor.Error},
+		"timestamp without a header": {func(w *ward) {
+			w.after(timestamp, func(h http.Header) { h.Del("Cache-Control") })
+		}, "timestamp is not cached", doctor.Error},
+		"timestamp for an hour": {func(w *ward) {
+			w.after(timestamp, func(h http.Header) { h.Set("Cache-Control", "public, max-age=3600") })
+		}, "timestamp is not cached", doctor.Error},
+		"timestamp out of a cache": {func(w *ward) {
+			w.after(timestamp, func(h http.Header) { h.Set("X-Cache", "Hit from cloudfront") })
+		}, "timestamp is not cached", doctor.Error},
+		"a stale edge": {func(w *ward) {
+			old, _, err := storage.Read(w.t.Context(), w.store, repo.TimestampKey(collection), 1<<20)
+			if err != nil {
+				w.t.Fatal(err)
+			}
+			w.publish(map[string]string{"c": "three"})
+			w.on(timestamp, func(rw http.ResponseWriter, _ *http.Request) {
+				rw.Header().Set("Cache-Control", "no-cache")
+				_, _ = rw.Write(old)
+			})
+		}, "edge is up to date", doctor.Error},
+		"immutable objects that are not kept": {func(w *ward) {
+			w.after(".targets.json", func(h http.Header) { h.Set("Cache-Control", "no-store") })
+		}, "the rest is cached", doctor.Warning},
+		"bytes changed on the way": {func(w *ward) {
+			w.on("1.targets.json", func(rw http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(rw, "{ }") })
+		}, "bytes are as signed", doctor.Error},
+		"compressed for everybody": {func(w *ward) {
+			w.on(".snapshot.json", func(rw http.ResponseWriter, r *http.Request) {
+				r.Header.Set("Accept-Encoding", "gzip")
+				w.healthy(rw, r)
+			})
+		}, "bytes are as signed", doctor.Error},
+		"compression that spoils": {func(w *ward) {
+			w.on(".snapshot.json", func(rw http.ResponseWriter, r *http.Request) {
+				if r.Header.Get("Accept-Encoding") != "gzip" {
+					w.healthy(rw, r)
+					return
+				}
+				rw.Header().Set("Content-Encoding", "gzip")
+				_, _ = io.WriteString(rw, "not gzip")
+			})
+		}, "compression", doctor.Error},
+		"no CORS":                 {func(w *ward) { w.after("", func(h http.Header) { h.Del("Access-Control-Allow-Origin") }) }, "CORS", doctor.Warning},
+		"a certificate that ends": {func(w *ward) { w.p.Now = w.server.Certificate().NotAfter.Add(-time.Hour) }, "TLS", doctor.Warning},
+		"plus signs as spaces": {func(w *ward) {
+			w.on(".a+1", status(404))
+		}, "plus signs", doctor.Error},
+		"%2F": {func(w *ward) {
+			w.serve = func(rw http.ResponseWriter, r *http.Request) {
+				if strings.Contains(r.URL.RawPath, "%2F") {
+					rw.WriteHeader(404)
+					return
+				}
+				w.healthy(rw, r)
+			}
+		}, "slashes as %2F", doctor.Warning},
+		"the server's clock": {func(w *ward) {
+			w.after(timestamp, func(h http.Header) { h.Set("Date", time.Now().Add(-time.Hour).UTC().Format(http.TimeFormat)) })
+		}, "clock of the server", doctor.Error},
+		"a listing": {func(w *ward) {
+			w.on("/", func(rw http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(rw, "<ListBucketResult>") })
+		}, "listings", doctor.Warning},
+		"a redirect": {func(w *ward) {
+			w.on(next, func(rw http.ResponseWriter, r *http.Request) {
+				http.Redirect(rw, r, "https://example.com/", http.StatusFound)
+			})
+		}, "redirects", doctor.Error},
+		"a missing object":   {func(w *ward) { w.remove(target) }, "promises", doctor.Error},
+		"a flipped byte":     {func(w *ward) { w.put(w.store, target, "twp") }, "promises", doctor.Error},
+		"a missing role":     {func(w *ward) { w.remove(repo.SlotKey(collection, tuf.RoleTargets, 1)) }, "load", doctor.Error},
+		"an old timestamp":   {func(w *ward) { w.p.Now = w.now.Add(10 * 24 * time.Hour) }, "expiry", doctor.Error},
+		"expired":            {func(w *ward) { w.p.Now = w.now.Add(20 * 24 * time.Hour) }, "expiry", doctor.Error},
+		"targets nearly so":  {func(w *ward) { w.p.Now = w.now.Add(300 * 24 * time.Hour) }, "expiry", doctor.Warning},
+		"many targets":       {func(w *ward) { w.publish(many(1100)) }, "sizes", doctor.Warning},
+		"a store that races": {func(w *ward) { w.p.Store = racing{w.store} }, "compare-and-swap", doctor.Error},
+		"the store's clock":  {func(w *ward) { w.p.Store = dated{readOnlyRoots{w.store}, time.Hour} }, "clock of the store", doctor.Error},
+		"garbage": {func(w *ward) {
+			now := w.now
+			w.now = now.Add(-40 * 24 * time.Hour)
+			w.put(w.store, repo.TargetsDir(collection)+"/left", "left")
+			w.now = now
+		}, "garbage", doctor.Warning},
+		"an interrupted collection": {func(w *ward) {
+			w.put(w.store, repo.GarbageKey(collection), "{}")
+			w.p.Now = w.now.Add(2 * time.Hour)
+		}, "garbage", doctor.Error},
+		"a policy that lets publishers write metadata": {func(w *ward) { w.p.Store = w.store }, "metadata is the signer's", doctor.Warning},
+		"a policy that lets publishers read keys":      {func(w *ward) { w.p.Inbox = w.inbox }, "keys are the signer's", doctor.Warning},
+		"a policy that shows other inboxes":            {func(w *ward) { w.p.Inbox = w.inbox }, "other inboxes", doctor.Warning},
+		"a signer that does not run": {func(w *ward) {
+			id := ulid.MustNew(ulid.Timestamp(w.now.Add(-2*time.Hour)), bytes.NewReader(make([]byte, 16)))
+			w.put(w.inbox, repo.SubmissionKey(collection, id.String()), `{"collection":"example.com/scripts","parts":{"targets":"`+forge.Sum("x")+`"}}`)
+		}, "submissions are answered", doctor.Error},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWard(t)
+			row.plant(w)
+			r, err := w.p.Examine(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			i := slices.IndexFunc(r.Findings, func(f doctor.Finding) bool { return f.Check == row.check })
+			if i < 0 {
+				t.Fatalf("not found; %+v", r)
+			}
+			if f := r.Findings[i]; f.Severity != row.want || f.What == "" || f.Why == "" || f.Do == "" {
+				t.Errorf("found as %+v, want the severity %s", f, row.want)
+			}
+		})
+	}
+}
+
+// TestFromOutside: who sees no more than what is served is told what is wrong
+// with that, also where no client can read it.
+func TestFromOutside(t *testing.T) {
+	for status, check := range map[int]string{403: "next root", 200: "next root"} {
+		w := newWard(t)
+		w.on("/2.root.json", func(rw http.ResponseWriter, _ *http.Request) {
+			rw.WriteHeader(status)
+			_, _ = io.WriteString(rw, "<html>")
+		})
+		source, err := web.Open(w.server.URL, w.p.Client.Transport.(*http.Transport).TLSClientConfig)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.p.Source, w.p.Store, w.p.Inbox = source, nil, nil
+		r, err := w.p.Examine(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.ContainsFunc(r.Findings, func(f doctor.Finding) bool { return f.Check == check }) {
+			t.Errorf("with %d: %+v", status, r)
+		}
+	}
+}
+
+func many(n int) map[string]string {
+	all := map[string]string{}
+	for i := range n {
+		all[fmt.Sprint("t", i)] = "x"
+	}
+	return all
+}

@@ -1,0 +1,210 @@
+package doctor
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+
+	"publisher/repo"
+	"publisher/repo/tuf"
+	"publisher/storage"
+)
+
+// inside is what the credentials at hand can see and do.
+var inside = []check{
+	{"compare-and-swap", needsStore, compareAndSwap},
+	{"clock of the store", needsStore, storeClock},
+	{"garbage", needsStore, garbage},
+	{"metadata is the signer's", needsBoth, writesMetadata},
+	{"keys are the signer's", needsInbox, keysAreApart},
+	{"other inboxes", needsInbox, otherInboxes},
+	{"submissions are answered", needsInbox, answered},
+}
+
+func needsBoth(p *Patient) string {
+	if why := needsStore(p); why != "" {
+		return why
+	}
+	return needsInbox(p)
+}
+
+// compareAndSwap lets writers race.
+func compareAndSwap(ctx context.Context, p *Patient, f *findings) error {
+	err := storage.Probe(ctx, p.Store, repo.ProbeKey(p.Collection, p.Unique))
+	switch {
+	case errors.Is(err, storage.ErrNoCompareAndSwap):
+		f.add(Error, err.Error(), "of two who publish at once one is told that it worked and loses everything",
+			"use a store that has it; with a single publisher: publisher init --single-writer")
+	case errors.Is(err, fs.ErrPermission):
+		return errors.New("these credentials may not write metadata, so that writers cannot race: whoever publishes through a signer need not")
+	case err != nil:
+		return err
+	}
+	return nil
+}
+
+func storeClock(ctx context.Context, p *Patient, f *findings) error {
+	info, err := storage.Stat(ctx, p.Store, repo.TimestampKey(p.Collection))
+	if err != nil {
+		return err
+	}
+	if info.Date.IsZero() {
+		return errors.New("the store does not say what time it is")
+	}
+	skewed(f, "the store", info.Date, p.Now)
+	return nil
+}
+
+// garbage is what nothing refers to.
+func garbage(ctx context.Context, p *Patient, f *findings) error {
+	c := &repo.Collector{
+		Store: p.Store, Collection: p.Collection, Cache: repo.NewMemoryCache(p.Trusted),
+		Now: func() time.Time { return p.Now }, Keep: repo.DefaultKeep,
+	}
+	found, err := c.Find(ctx)
+	if err != nil {
+		return err
+	}
+	if len(found) > 0 {
+		f.add(Warning, fmt.Sprintf("%d objects, %d bytes, that nothing has referred to for 30 days", len(found), found.Bytes()), "they cost money",
+			"publisher gc "+p.Collection+" --dry-run")
+	}
+	info, err := storage.Stat(ctx, p.Store, repo.GarbageKey(p.Collection))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return err
+	case p.Now.Sub(info.Modified) > time.Hour:
+		f.add(Error, "a garbage collection was interrupted", "what it was about to remove cannot be published again before it is done", "publisher gc "+p.Collection)
+	}
+	return nil
+}
+
+// mayWrite reports whether the credentials may write an object that is there:
+// the condition fails for those who may, and for others the request is refused
+// before.
+func mayWrite(ctx context.Context, s storage.Store, key string) (bool, error) {
+	data, _, err := storage.Read(ctx, s, key, repo.MaxRoot)
+	if err != nil {
+		return false, err
+	}
+	_, err = s.Put(ctx, key, bytes.NewReader(data), storage.Absent)
+	switch {
+	case err == nil, errors.Is(err, storage.ErrConflict):
+		return true, nil
+	case errors.Is(err, fs.ErrPermission):
+		return false, nil
+	}
+	return false, err
+}
+
+func writesMetadata(ctx context.Context, p *Patient, f *findings) error {
+	may, err := mayWrite(ctx, p.Store, repo.SlotKey(p.Collection, tuf.RoleRoot, 1))
+	if err == nil && may {
+		f.add(Warning, "these credentials may write metadata", "with an online signer nobody else has to: whoever gets hold of them can hide updates, or destroy the collection",
+			"give publishers the policy for publishers: see docs/operations.md")
+	}
+	return err
+}
+
+func keysAreApart(ctx context.Context, p *Patient, f *findings) error {
+	for e, err := range p.Inbox.List(ctx, p.Collection+"/keys/") {
+		if errors.Is(err, fs.ErrPermission) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		_, _, err = storage.Read(ctx, p.Inbox, e.Key, repo.MaxRoot)
+		if errors.Is(err, fs.ErrPermission) {
+			return nil
+		}
+		if err == nil {
+			f.add(Warning, "these credentials may read the sealed keys of the signer", "with the KMS key or the passphrase that seals them they sign snapshot and timestamp",
+				"give publishers the policy for publishers: see docs/operations.md")
+		}
+		return err
+	}
+	return nil
+}
+
+// otherInboxes: nobody sees the submissions of others.
+func otherInboxes(ctx context.Context, p *Patient, f *findings) error {
+	for e, err := range p.Inbox.List(ctx, "") {
+		if errors.Is(err, fs.ErrPermission) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		key, ok := repo.ParsePrivate(e.Key)
+		if !ok || key.Collection == p.Collection || key.Kind == "keys" {
+			continue
+		}
+		_, _, err = storage.Read(ctx, p.Inbox, e.Key, repo.MaxRoot)
+		switch {
+		case errors.Is(err, fs.ErrPermission), errors.Is(err, fs.ErrNotExist):
+			return nil
+		case err == nil || errors.Is(err, storage.ErrTooLarge):
+			f.add(Warning, "these credentials may read the inbox of "+key.Collection, "publishers of one collection see what others are about to publish",
+				"give publishers the policy for publishers: see docs/operations.md")
+			return nil
+		}
+		return err
+	}
+	return nil
+}
+
+// maxWait is for how long a submission may wait: the schedule sweeps more often.
+// Of those that have waited longer so many are looked at.
+const (
+	maxWait = time.Hour
+	maxLook = 100
+)
+
+func answered(ctx context.Context, p *Patient, f *findings) error {
+	box := repo.Inbox{Store: p.Inbox, Collection: p.Collection}
+	waiting, looked := 0, 0
+	for name, err := range box.Waiting(ctx) {
+		if err != nil {
+			return err
+		}
+		id, err := ulid.ParseStrict(name)
+		if err != nil || p.Now.Sub(ulid.Time(id.Time())) < maxWait {
+			continue
+		}
+		if looked++; looked > maxLook {
+			break
+		}
+		done, err := hasReceipt(ctx, box, name)
+		if err != nil {
+			return err
+		}
+		if !done {
+			waiting++
+		}
+	}
+	if waiting > 0 {
+		f.add(Error, fmt.Sprintf("%d submissions have waited for more than an hour", waiting), "the signer does not run, or cannot answer",
+			"publisher submissions "+p.Collection+", and look at the signer's log")
+	}
+	return nil
+}
+
+// hasReceipt: where nobody may delete, what is answered stays.
+func hasReceipt(ctx context.Context, box repo.Inbox, name string) (bool, error) {
+	sub, err := box.Submission(ctx, name)
+	if sub == nil {
+		return errors.Is(err, fs.ErrNotExist), nil
+	}
+	_, err = box.Receipt(ctx, sub.ID())
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}

@@ -1,0 +1,385 @@
+package doctor
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"publisher/repo"
+	"publisher/repo/tuf"
+	"publisher/storage"
+)
+
+// outside is what a puller would meet. Redirects come last: they are seen in the
+// answers to all others.
+var outside = []check{
+	{"next root", needsAddress, nextRoot},
+	{"missing is not remembered", needsAddress, negativeCache},
+	{"timestamp is not cached", needsURL, timestampCache},
+	{"edge is up to date", needsURLAndStore, staleEdge},
+	{"the rest is cached", needsURL, immutableCache},
+	{"bytes are as signed", needsURL, sameBytes},
+	{"compression", needsURL, compression},
+	{"CORS", needsURL, cors},
+	{"TLS", needsURL, transportSecurity},
+	{"plus signs", needsURL, plusSigns},
+	{"slashes as %2F", needsURL, escapedSlashes},
+	{"clock of the server", needsURL, serverClock},
+	{"listings", needsURL, listings},
+	{"redirects", needsURL, redirects},
+}
+
+func needsURLAndStore(p *Patient) string {
+	if why := needsURL(p); why != "" {
+		return why
+	}
+	return needsStore(p)
+}
+
+const whyNextRoot = "clients look for the next root at every update, and end that search on 404 alone"
+
+// nextRoot: what is not there is 404.
+func nextRoot(ctx context.Context, p *Patient, f *findings) error {
+	a, err := p.askNext(ctx)
+	if err != nil {
+		return err
+	}
+	switch {
+	case a.status == http.StatusNotFound, a.status/100 == 3:
+	case a.status == http.StatusForbidden:
+		f.add(Error, "the next root, which is not there yet, is answered with 403", whyNextRoot+": go-tuf and others fail",
+			"let the server's credentials list the bucket (s3:ListBucket), so that it can tell what is missing from what is forbidden")
+	case a.status == http.StatusOK:
+		f.add(Error, "something is served in place of the next root, which is not there", whyNextRoot+": all of them fail",
+			"serve 404 for what is missing, no page")
+	default:
+		f.add(Error, fmt.Sprintf("the next root, which is not there yet, is answered with %d", a.status), whyNextRoot, "serve 404 for what is missing")
+	}
+	return nil
+}
+
+// askNext asks for the first root after the trusted one that is not there.
+func (p *Patient) askNext(ctx context.Context) (*answer, error) {
+	root, err := tuf.Parse[tuf.Root](p.Trusted, repo.MaxRoot)
+	if err != nil {
+		return nil, fmt.Errorf("read trusted root: %w", err)
+	}
+	for n := root.Signed.Version + 1; ; n++ {
+		a, err := p.get(ctx, escaped(repo.SlotKey(p.Collection, tuf.RoleRoot, n)))
+		if err != nil || a.status != http.StatusOK {
+			return a, err
+		}
+		if next, err := tuf.Parse[tuf.Root](a.body, repo.MaxRoot); err != nil || next.Signed.Version != n {
+			return a, nil
+		}
+	}
+}
+
+// negativeCache: nobody remembers that the next root is missing.
+func negativeCache(ctx context.Context, p *Patient, f *findings) error {
+	var last *answer
+	for range 3 {
+		a, err := p.askNext(ctx)
+		if err != nil {
+			return err
+		}
+		last = a
+	}
+	if last.status != http.StatusNotFound && last.status != http.StatusForbidden {
+		return nil
+	}
+	keep, known := last.fresh()
+	if last.cached() || known && keep > 0 {
+		f.add(Error, "the answer that the next root is missing is cached",
+			"after a rotation clients go on with the old root, and refuse what the new keys sign",
+			"set the time for which errors are cached to 0 (error_caching_min_ttl in CloudFront, proxy_cache_valid without 404 in nginx)")
+	}
+	return nil
+}
+
+// maxTimestampAge is how old a timestamp may come out of a cache at most.
+const maxTimestampAge = time.Minute
+
+// timestampCache: timestamp.json is always the newest.
+func timestampCache(ctx context.Context, p *Patient, f *findings) error {
+	path := escaped(repo.TimestampKey(p.Collection))
+	var last *answer
+	for range 3 {
+		a, err := p.get(ctx, path)
+		if err != nil {
+			return err
+		}
+		last = a
+	}
+	keep, known := last.fresh()
+	const do = "serve timestamp.json with Cache-Control: no-cache, and have caches pass it on"
+	switch {
+	case last.cached():
+		f.add(Error, "timestamp.json comes out of a cache", "what was published is seen late, and an expired timestamp is served although there is a new one", do)
+	case !known:
+		f.add(Error, "timestamp.json has no Cache-Control", "caches on the way keep it for as long as they like", do)
+	case keep > maxTimestampAge:
+		f.add(Error, fmt.Sprintf("timestamp.json may be cached for %v", keep), "what was published is seen that late", do)
+	}
+	return nil
+}
+
+// staleEdge: what is served is what the store has.
+func staleEdge(ctx context.Context, p *Patient, f *findings) error {
+	data, _, err := storage.Read(ctx, p.Store, repo.TimestampKey(p.Collection), repo.MaxTimestamp)
+	if err != nil {
+		return err
+	}
+	a, err := p.get(ctx, escaped(repo.TimestampKey(p.Collection)))
+	if err != nil || a.status != http.StatusOK || bytes.Equal(a.body, data) {
+		return err
+	}
+	there, errThere := tuf.Parse[tuf.Timestamp](data, repo.MaxTimestamp)
+	here, errHere := tuf.Parse[tuf.Timestamp](a.body, repo.MaxTimestamp)
+	switch {
+	case errThere != nil:
+		return fmt.Errorf("read timestamp.json of the store: %w", errThere)
+	case errHere == nil && here.Signed.Version >= there.Signed.Version:
+		return nil // published meanwhile
+	case errHere != nil:
+		f.add(Error, "what is served as timestamp.json is none", "no client takes anything", "look at what "+hostOf(p.Base)+" serves")
+	default:
+		f.add(Error, fmt.Sprintf("timestamp %d is served, the store has %d", here.Signed.Version, there.Signed.Version),
+			"pullers do not see what was published", "purge timestamp.json from the cache, and keep it out of it; or bring the mirror up to date: publisher mirror")
+	}
+	return nil
+}
+
+// immutableCache: everything else may be kept for ever.
+func immutableCache(ctx context.Context, p *Patient, f *findings) error {
+	samples, err := p.samples(ctx)
+	if err != nil {
+		return err
+	}
+	for _, s := range samples {
+		a, err := p.get(ctx, escaped(s.key))
+		if err != nil {
+			return err
+		}
+		if keep, known := a.fresh(); a.status == http.StatusOK && (!known || keep < 24*time.Hour) {
+			f.add(Warning, fmt.Sprintf("%s (%s) may not be cached for long: Cache-Control is %q", s.name, s.key, a.header.Get("Cache-Control")),
+				"it never changes, and each client costs a request to the store", "serve it with Cache-Control: public, max-age=31536000, immutable")
+		}
+	}
+	return nil
+}
+
+// sameBytes: what is served is what was signed.
+func sameBytes(ctx context.Context, p *Patient, f *findings) error {
+	samples, err := p.samples(ctx)
+	if err != nil {
+		return err
+	}
+	for _, s := range samples {
+		a, err := p.get(ctx, escaped(s.key), "Accept-Encoding", "identity")
+		if err != nil {
+			return err
+		}
+		const do = "have the server pass on what the store has, without changing it"
+		switch {
+		case a.status/100 == 3:
+		case a.status != http.StatusOK:
+			f.add(Error, fmt.Sprintf("%s (%s) is answered with %d", s.name, s.key, a.status), "clients cannot update", "publisher check "+p.Collection+" --deep")
+		case a.header.Get("Content-Encoding") != "" && a.header.Get("Content-Encoding") != "identity":
+			f.add(Error, fmt.Sprintf("%s is compressed (%s) for those who ask for it as it is", s.name, a.header.Get("Content-Encoding")),
+				"clients that do not decompress compare the wrong bytes", do)
+		case s.data != nil && !bytes.Equal(a.body, s.data), !a.cut && int64(len(a.body)) != s.size:
+			f.add(Error, fmt.Sprintf("%s has other bytes than were signed", s.name), "clients refuse it", do)
+		}
+	}
+	return nil
+}
+
+// compression: what comes compressed is the same when it is not any more.
+func compression(ctx context.Context, p *Patient, f *findings) error {
+	samples, err := p.samples(ctx)
+	if err != nil {
+		return err
+	}
+	for _, s := range samples {
+		a, err := p.get(ctx, escaped(s.key), "Accept-Encoding", "gzip")
+		if err != nil {
+			return err
+		}
+		if a.status != http.StatusOK || a.header.Get("Content-Encoding") != "gzip" || a.cut {
+			continue
+		}
+		plain, err := gunzip(a.body)
+		if err != nil || int64(len(plain)) != s.size || s.data != nil && !bytes.Equal(plain, s.data) {
+			f.add(Error, fmt.Sprintf("%s is something else after decompression", s.name), "clients refuse it", "turn compression off for metadata/ and targets/, or have it done by the CDN alone")
+		}
+	}
+	return nil
+}
+
+func gunzip(data []byte) ([]byte, error) {
+	r, err := gzip.NewReader(bytes.NewReader(data))
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(io.LimitReader(r, maxAnswer))
+}
+
+// cors: pages of other origins may read it, errors included.
+func cors(ctx context.Context, p *Patient, f *findings) error {
+	const origin = "https://example.com"
+	for _, key := range []string{
+		repo.TimestampKey(p.Collection), repo.SlotKey(p.Collection, tuf.RoleRoot, p.view.Root().Signed.Version+1),
+	} {
+		a, err := p.get(ctx, escaped(key), "Origin", origin)
+		if err != nil {
+			return err
+		}
+		if allowed := a.header.Get("Access-Control-Allow-Origin"); allowed != "*" && allowed != origin {
+			f.add(Warning, fmt.Sprintf("pages of other origins may not read %s", key), "TUF clients in browsers cannot update",
+				"serve Access-Control-Allow-Origin: *, with 404s too")
+			return nil
+		}
+	}
+	return nil
+}
+
+// soonExpires is when a certificate that nobody has renewed is a sign of trouble.
+const soonExpires = 14 * 24 * time.Hour
+
+func transportSecurity(ctx context.Context, p *Patient, f *findings) error {
+	if u, err := url.Parse(p.Base); err == nil && u.Scheme != "https" {
+		if ip := u.Hostname(); ip != "127.0.0.1" && ip != "::1" && ip != "localhost" {
+			f.add(Error, "it is served over plain HTTP", "whoever is on the way can freeze clients at an old version, and see what they use", "serve it over HTTPS")
+		}
+		return nil
+	}
+	a, err := p.get(ctx, escaped(repo.TimestampKey(p.Collection)))
+	if err != nil || a.tls == nil || len(a.tls.PeerCertificates) == 0 {
+		return err
+	}
+	if a.tls.Version < tls.VersionTLS12 {
+		f.add(Error, "the server speaks "+tls.VersionName(a.tls.Version), "clients of today refuse it", "turn on TLS 1.2 and 1.3")
+	}
+	if left := a.tls.PeerCertificates[0].NotAfter.Sub(p.Now); left < soonExpires {
+		f.add(Warning, fmt.Sprintf("the certificate of %s expires in %v", hostOf(p.Base), left.Round(time.Hour)), "then nobody can update", "renew it, and find out why nothing has")
+	}
+	return nil
+}
+
+// plusSigns: Debian versions have them, and some stores take them for spaces.
+func plusSigns(ctx context.Context, p *Patient, f *findings) error {
+	t, err := p.targetWith(ctx, "+")
+	if err != nil {
+		return err
+	}
+	if t == nil {
+		return fmt.Errorf("no target has a plus sign in its name")
+	}
+	return p.asked(ctx, f, t, func(path string) string { return path }, Error, "a plus sign reaches the store as a space",
+		"have the server pass on %2B for + (see request.js of the Terraform module)")
+}
+
+func escapedSlashes(ctx context.Context, p *Patient, f *findings) error {
+	t, err := p.targetWith(ctx, "/")
+	if err != nil {
+		return err
+	}
+	if t == nil {
+		return fmt.Errorf("no target has a slash in its name")
+	}
+	dir := escaped(repo.TargetsDir(p.Collection)) + "/"
+	encode := func(path string) string { return dir + strings.ReplaceAll(strings.TrimPrefix(path, dir), "/", "%2F") }
+	return p.asked(ctx, f, t, encode, Warning, "a slash written as %2F is not understood",
+		"have the server decode %2F, or keep to clients that write a slash as it is")
+}
+
+// asked asks for a target by a path of its own.
+func (p *Patient) asked(ctx context.Context, f *findings, t *repo.Target, path func(string) string, s Severity, what, do string) error {
+	key, err := p.view.Key(*t)
+	if err != nil {
+		return err
+	}
+	a, err := p.get(ctx, path(escaped(key)))
+	if err != nil || a.status/100 == 3 || a.status == http.StatusOK && (a.cut || int64(len(a.body)) == t.Length) {
+		return err
+	}
+	f.add(s, fmt.Sprintf("%s: target %q is answered with %d", what, t.Name, a.status), "some clients cannot download it", do)
+	return nil
+}
+
+// targetWith is a small target whose name has something in it, nil if there is
+// none.
+func (p *Patient) targetWith(ctx context.Context, text string) (*repo.Target, error) {
+	all, err := p.view.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var found *repo.Target
+	for i := range all {
+		if strings.Contains(all[i].Name, text) && (found == nil || all[i].Length < found.Length) {
+			found = &all[i]
+		}
+	}
+	return found, nil
+}
+
+// maxSkew is how far clocks may be apart: the signer goes by it too.
+const maxSkew = 5 * time.Minute
+
+func serverClock(ctx context.Context, p *Patient, f *findings) error {
+	a, err := p.get(ctx, escaped(repo.TimestampKey(p.Collection)))
+	if err != nil {
+		return err
+	}
+	at, err := http.ParseTime(a.header.Get("Date"))
+	if err != nil {
+		return fmt.Errorf("the server does not say what time it is")
+	}
+	// A cached answer has the date of when it was made.
+	at = at.Add(a.age())
+	skewed(f, "the server "+hostOf(p.Base), at, p.Now)
+	return nil
+}
+
+func skewed(f *findings, who string, there, here time.Time) {
+	if d := here.Sub(there); d.Abs() > maxSkew {
+		f.add(Error, fmt.Sprintf("the clock here and that of %s are %v apart", who, d.Abs().Round(time.Second)),
+			"what is signed is dated wrongly, and expiry is judged wrongly", "set the clock that is wrong (timedatectl status)")
+	}
+}
+
+// listings: nobody sees what else there is.
+func listings(ctx context.Context, p *Patient, f *findings) error {
+	for _, path := range []string{"", escaped(p.Collection) + "/", escaped(repo.MetadataDir(p.Collection)) + "/"} {
+		a, err := p.get(ctx, path)
+		if err != nil {
+			return err
+		}
+		text := string(a.body)
+		if a.status == http.StatusOK && (strings.Contains(text, "<ListBucketResult") || strings.Contains(text, "timestamp.json")) {
+			f.add(Warning, fmt.Sprintf("/%s lists what is there", path), "names of what is not published yet are shown", "turn listings off: answer 404 for paths that end with a slash")
+			return nil
+		}
+	}
+	return nil
+}
+
+// redirects: no answer so far was one.
+func redirects(_ context.Context, p *Patient, f *findings) error {
+	for _, a := range p.seen {
+		if a.status/100 == 3 {
+			f.add(Error, fmt.Sprintf("/%s is redirected to %s", a.path, a.header.Get("Location")), "several TUF clients follow no redirects",
+				"give clients the address that it leads to, or serve it here")
+			return nil
+		}
+	}
+	return nil
+}
