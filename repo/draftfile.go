@@ -107,8 +107,11 @@ func (t *draftText) check() error {
 
 // checkDraftRole refuses a role that people do not sign.
 func checkDraftRole(role string) error {
-	if role == tuf.RoleRoot || role == tuf.RoleTargets {
+	switch role {
+	case tuf.RoleRoot, tuf.RoleTargets:
 		return nil
+	case tuf.RoleSnapshot, tuf.RoleTimestamp:
+		return fmt.Errorf("%s: it is made by commit itself", role)
 	}
 	if len(role) > maxRoleName {
 		return fmt.Errorf("it names a role of %d characters", len(role))
