@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -77,7 +78,7 @@ export) and keep that offline.`,
 	}
 	f := cmd.Flags()
 	f.StringArrayVar(&o.rootKeys, "root-key", nil, "`file` of a private key to use as a root key, or of the public key of somebody else's; may be repeated (default: make new ones)")
-	f.StringArrayVar(&o.rootCerts, "root-cert", nil, "`file` of the certificate of a root key, made out to COLLECTION, and of those between it and its CA; may be repeated")
+	f.StringArrayVar(&o.rootCerts, "root-cert", nil, rootCertHelp)
 	f.Var(&o.thresholds, "threshold", "how many keys must sign a `role=n`, or n of m: role=n/m (default 1)")
 	o.addKeys(f)
 	f.BoolVar(&o.offline, "offline", false, "do not contact the store: publish will")
@@ -280,7 +281,7 @@ func (a *app) genesis(c *trust.Collection, o initOptions) (*newCollection, error
 	if n := len(o.rootKeys); n > 0 {
 		p.count[tuf.RoleRoot] = n
 	}
-	if err := a.rootChains(p, o.rootCerts); err != nil {
+	if p.Certs, err = a.rootChains(o.rootCerts); err != nil {
 		return nil, err
 	}
 	for role, text := range o.thresholds {
@@ -291,21 +292,25 @@ func (a *app) genesis(c *trust.Collection, o initOptions) (*newCollection, error
 	return p, nil
 }
 
+// rootCertHelp is what --root-cert is for, wherever it is.
+const rootCertHelp = "`file` of the certificate of a root key, made out to COLLECTION, and of those between it and its CA; may be repeated"
+
 // rootChains reads the certificates of root keys, so that those can trust the
 // collection who trust their CA.
-func (a *app) rootChains(n *newCollection, files []string) error {
+func (a *app) rootChains(files []string) ([][]*x509.Certificate, error) {
+	var chains [][]*x509.Certificate
 	for _, file := range files {
 		data, err := a.readAtMost(file, maxKeyFile)
 		if err != nil {
-			return fmt.Errorf("read certificate: %w", err)
+			return nil, fmt.Errorf("read certificate: %w", err)
 		}
 		chain, err := repo.ParseChain(data)
 		if err != nil {
-			return usage("--root-cert FILE, with certificates in PEM form, that of the root key first", "%s: %w", file, err)
+			return nil, usage("--root-cert FILE, with certificates in PEM form, that of the root key first", "%s: %w", file, err)
 		}
-		n.Certs = append(n.Certs, chain)
+		chains = append(chains, chain)
 	}
-	return nil
+	return chains, nil
 }
 
 // A newCollection is one that does not exist yet.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"slices"
 	"strconv"
@@ -19,6 +20,8 @@ type keyRotateOptions struct {
 	remote    bool
 	local     bool
 	files     []string
+	rootCerts []string
+	certs     [][]*x509.Certificate // what is in them
 	threshold string
 	grace     time.Duration
 	keyType   string
@@ -75,6 +78,11 @@ Whatever interrupts it, the same command again completes it.`,
 			if err := o.check(role); err != nil {
 				return err
 			}
+			var err error
+			if o.certs, err = a.rootChains(o.rootCerts); err != nil {
+				return err
+			}
+			o.keyType = a.keyType(args[0], o.keyType).value
 			return a.rotate(cmd.Context(), args[0], role, o)
 		},
 	}
@@ -82,9 +90,10 @@ Whatever interrupts it, the same command again completes it.`,
 	f.BoolVarP(&o.remote, "remote", "r", false, "to a key of the online signer")
 	f.BoolVar(&o.local, "local", false, "to a key in the trust directory")
 	f.StringArrayVarP(&o.files, "key", "k", nil, "`file` with a new key, may be repeated (default: make one)")
+	f.StringArrayVar(&o.rootCerts, "root-cert", nil, "with -k and root: "+rootCertHelp)
 	f.StringVar(&o.threshold, "threshold", "", "how many of the new keys must sign, `n`, or n/m to make m of them (default as before)")
 	f.DurationVar(&o.grace, "grace", repo.DefaultGrace, "for `how long` old and new keys sign together; longer than any client takes to update")
-	f.StringVar(&o.keyType, "key-type", tuf.TypeEd25519, "`kind` of the keys to make: ed25519, ecdsa, rsa")
+	f.StringVar(&o.keyType, "key-type", "", "`kind` of the keys to make: ed25519, ecdsa, rsa (default key_type of the configuration, or ed25519)")
 	f.BoolVar(&o.keyLost, "old-key-lost", false, "the old keys cannot sign any more: publish the root before what it names keys for")
 	f.BoolVar(&o.dryRun, "dry-run", false, "show the plan, and change nothing")
 	f.StringVar(&o.draft.export, "export", "", "if signatures of others are missing, write the draft for them to this `file`")
@@ -119,6 +128,8 @@ func (o *keyRotateOptions) check(role string) error {
 		return usage("leave it out", "-r and --local are for snapshot and timestamp: the keys of %s are never online", repo.RoleToNotary(role))
 	case !slices.Contains(tuf.TopLevel, role) && o.keyLost:
 		return usage("leave it out", "--old-key-lost is not needed for a delegation: the keys of the role above it replace them")
+	case len(o.rootCerts) > 0 && (role != tuf.RoleRoot || len(o.files) == 0):
+		return usage("publisher key rotate COLLECTION root -k FILE --root-cert FILE", "--root-cert goes with root and -k: it is the certificate of a key that is there")
 	case role == tuf.RoleRoot && o.keyLost:
 		return usage("publisher init, under a new name, and tell everybody", "without the old keys of root there is no next root")
 	case o.grace < time.Second || o.grace > 24*time.Hour:
@@ -140,13 +151,13 @@ func (o *keyRotateOptions) checkKeys() error {
 		return usage("--threshold n", "--threshold %s says how many keys to make, and -k which ones there are", o.threshold)
 	case len(o.files) > 0 && need > len(o.files):
 		return usage("-k FILE for each key", "--threshold %d of %d keys", need, len(o.files))
-	case len(o.files) > 0 && o.keyType != tuf.TypeEd25519:
+	case len(o.files) > 0 && o.keyType != "":
 		return exclusive("-k", "--key-type")
 	case o.remote && (len(o.files) > 0 || o.threshold != ""):
 		return usage("leave it out", "-k and --threshold do not go with -r: the signer has one key of its own")
 	case o.remote && (o.newSecret.none || o.newSecret.file != ""):
 		return usage("leave it out", "--no-passphrase and --new-passphrase-file are for keys that are stored here")
-	case o.remote && o.keyType != tuf.TypeEd25519:
+	case o.remote && o.keyType != "":
 		return usage("leave out --key-type", "--key-type does not go with -r: the signer makes its own keys")
 	}
 	return nil

@@ -19,11 +19,12 @@ import (
 )
 
 type rootOptions struct {
-	renew    bool
-	expires  map[string]string
-	dryRun   bool
-	draft    publishOptions
-	lifetime repo.Lifetimes
+	rootCerts []string
+	renew     bool
+	expires   map[string]string
+	dryRun    bool
+	draft     publishOptions
+	lifetime  repo.Lifetimes
 }
 
 func newRootRole(a *app) *cobra.Command {
@@ -36,6 +37,7 @@ func newRootRole(a *app) *cobra.Command {
 sign lasts.
 
 --renew publishes the next root with the same keys, before this one expires;
+--root-cert does too, with a new certificate for one of them;
 --expires does too, and changes how long the signatures of roles last. Those that
 exist stay until they are renewed. Other keys come with "publisher key rotate".
 
@@ -50,7 +52,7 @@ life, where its keys are at hand.`,
 			if o.lifetime, err = parseLifetimes(o.expires); err != nil {
 				return err
 			}
-			o.renew = o.renew || len(o.expires) > 0
+			o.renew = o.renew || len(o.expires) > 0 || len(o.rootCerts) > 0
 			if !o.renew && (o.dryRun || o.draft != publishOptions{}) {
 				return usage("--renew, or --expires ROLE=DURATION", "--dry-run, --export and --share go with a new root")
 			}
@@ -61,6 +63,7 @@ life, where its keys are at hand.`,
 	f.BoolVar(&o.renew, "renew", false, "publish the next root, with the same keys")
 	f.StringToStringVar(&o.expires, "expires", nil, "publish the next root, with another lifetime of a role's signatures: `role=duration` such as 90d or 36h")
 	f.Lookup("expires").DefValue = ""
+	f.StringArrayVar(&o.rootCerts, "root-cert", nil, "publish the next root, with the "+rootCertHelp)
 	f.BoolVar(&o.dryRun, "dry-run", false, "show the root that would be published, and change nothing")
 	f.StringVar(&o.draft.export, "export", "", "if signatures of others are missing, write the draft for them to this `file`")
 	f.BoolVar(&o.draft.share, "share", false, "if signatures of others are missing, leave the draft for them in the inbox")
@@ -99,6 +102,10 @@ func (a *app) rootRole(ctx context.Context, name string, o rootOptions) error {
 		}
 		return a.printRoot(newShownRoot(name, v.Root()))
 	}
+	certs, err := a.rootChains(o.rootCerts)
+	if err != nil {
+		return err
+	}
 	unlock, err := c.Lock(ctx, a.waiting)
 	if err != nil {
 		return err
@@ -108,7 +115,7 @@ func (a *app) rootRole(ctx context.Context, name string, o rootOptions) error {
 	if err != nil {
 		return err
 	}
-	rotation := repo.Rotation{Lifetimes: o.lifetime, After: v.Root().Signed.Version}
+	rotation := repo.Rotation{Lifetimes: o.lifetime, Certs: certs, After: v.Root().Signed.Version}
 	if o.dryRun {
 		next, err := rotation.Next(v, a.now())
 		if err != nil {

@@ -261,7 +261,7 @@ func (r *rotation) resumes(begun trust.Rotation) bool {
 
 // plan is the rotation as repo has it, decided on that root.
 func (r *rotation) plan(after int64) *repo.Rotation {
-	p := &repo.Rotation{Roles: map[string]repo.Signers{}, Grace: r.o.grace, After: after, OldKeyLost: r.o.keyLost}
+	p := &repo.Rotation{Roles: map[string]repo.Signers{}, Grace: r.o.grace, After: after, OldKeyLost: r.o.keyLost, Certs: r.o.certs}
 	for _, t := range r.turns {
 		p.Roles[t.role] = repo.Signers{Keys: t.keys, Threshold: t.threshold}
 	}
