@@ -47,7 +47,7 @@ func (m *importer) delegation(ctx context.Context, d notary.Delegation, chain []
 	if err != nil {
 		return err
 	}
-	if why != nil && len(table) < len(d.Keys) {
+	if len(table) < len(d.Keys) {
 		m.note("%s loses a key: %v", d.Name, why)
 	}
 	role, err := m.delegated(d, table)
@@ -55,27 +55,35 @@ func (m *importer) delegation(ctx context.Context, d notary.Delegation, chain []
 		m.note("%s is not imported: %v", d.Name, err)
 		return m.abandon(ctx, d, "its role is not imported")
 	}
+	signed := int64(len(kept)) >= d.Threshold
+	m.delegate(d, role, table, signed)
+	m.plan.keep(kept)
+	return m.delegatedContent(ctx, d, append(slices.Clip(chain), role), signed)
+}
+
+// delegate plans a delegation.
+func (m *importer) delegate(d notary.Delegation, role *tuf.DelegatedRole, table []tuf.Key, signed bool) {
 	m.plan.changes = append(m.plan.changes, repo.Change{
 		Action: repo.Add, Type: repo.TypeDelegation, Role: role.Name,
 		Delegation: &repo.DelegationChange{Keys: table, Paths: role.Paths, Threshold: d.Threshold},
 	})
-	shown := importedDelegation{
-		Role: d.Name, KeyIDs: role.KeyIDs, Threshold: d.Threshold, Paths: role.Paths,
-		Signed: int64(len(kept)) >= d.Threshold,
-	}
-	m.plan.Delegations = append(m.plan.Delegations, shown)
-	m.plan.keep(kept)
+	m.plan.Delegations = append(m.plan.Delegations, importedDelegation{
+		Role: d.Name, KeyIDs: role.KeyIDs, Threshold: d.Threshold, Paths: role.Paths, Signed: signed,
+	})
+}
+
+// delegatedContent imports what is in a role, at the end of the chain.
+func (m *importer) delegatedContent(ctx context.Context, d notary.Delegation, chain []*tuf.DelegatedRole, signed bool) error {
 	switch {
-	case d.Content == nil:
-		if !errors.Is(d.Reason, notary.ErrNotPublished) {
-			m.note("%s begins empty: of what is there, %v", d.Name, d.Reason)
-		}
+	case errors.Is(d.Reason, notary.ErrNotPublished):
 		return nil
-	case !shown.Signed:
+	case d.Content == nil:
+		m.note("%s begins empty: of what is there, %v", d.Name, d.Reason)
+		return nil
+	case !signed:
 		return m.abandon(ctx, d, "the private keys of its role are not here: its delegate publishes it again")
 	}
-	chain = append(slices.Clip(chain), role)
-	if err := m.role(ctx, role.Name, d.Content, chain); err != nil {
+	if err := m.role(ctx, chain[len(chain)-1].Name, d.Content, chain); err != nil {
 		return err
 	}
 	return m.delegations(ctx, d.Content, chain)

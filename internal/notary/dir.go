@@ -19,7 +19,11 @@ type Dir struct{ root *os.Root }
 // directory of the collection in it, or one with its files. The error wraps
 // fs.ErrNotExist if it is in none of these places.
 func OpenDir(dir, gun string) (*Dir, error) {
-	for _, place := range []string{filepath.Join(dir, "tuf", filepath.FromSlash(gun), "metadata"), filepath.Join(dir, "metadata"), dir} {
+	places := []string{filepath.Join(dir, "metadata"), dir}
+	if name := filepath.FromSlash(gun); filepath.IsLocal(name) {
+		places = append([]string{filepath.Join(dir, "tuf", name, "metadata")}, places...)
+	}
+	for _, place := range places {
 		if _, err := os.Stat(filepath.Join(place, "root.json")); err == nil {
 			root, err := os.OpenRoot(place)
 			return &Dir{root}, err

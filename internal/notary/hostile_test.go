@@ -27,6 +27,7 @@ import (
 // it: what Notary's own programs would not.
 type forger struct {
 	key     *ecdsa.PrivateKey
+	cert    object // the key as the root role has it
 	root    object
 	targets map[string]object // by role, as they are signed
 	meta    object            // more of what the snapshot lists
@@ -41,7 +42,8 @@ func newForger(t *testing.T) *forger {
 		t.Fatal(err)
 	}
 	f := &forger{key: key, targets: map[string]object{}, meta: object{}}
-	cert, bare := f.keyOf(certificate(key, gun), "ecdsa-x509"), f.bare()
+	f.cert = f.keyOf(certificate(key, gun), "ecdsa-x509")
+	cert, bare := f.cert, f.bare()
 	f.root = f.content("Root", object{
 		"consistent_snapshot": false,
 		"keys":                object{idOf(cert): cert, idOf(bare): bare},
@@ -130,7 +132,7 @@ func listed(data []byte) object {
 // files signs everything.
 func (f *forger) files() files {
 	bare := idOf(f.bare())
-	out := files{"root": f.sign(f.root, idOf(f.keyOf(f.certOf(), "ecdsa-x509")))}
+	out := files{"root": f.sign(f.root, idOf(f.cert))}
 	meta := object{"root": listed(out["root"])}
 	for name, content := range f.targets {
 		out[name] = f.sign(content, bare)
@@ -140,20 +142,6 @@ func (f *forger) files() files {
 	out["snapshot"] = f.sign(f.content("Snapshot", object{"meta": meta}), bare)
 	out["timestamp"] = f.sign(f.content("Timestamp", object{"meta": object{"snapshot": listed(out["snapshot"])}}), bare)
 	return out
-}
-
-// certOf is the certificate that the root has.
-func (f *forger) certOf() []byte {
-	for _, key := range f.root["keys"].(object) {
-		if key := key.(object); key["keytype"] == "ecdsa-x509" {
-			der, err := base64.StdEncoding.DecodeString(key["keyval"].(object)["public"].(string))
-			if err != nil {
-				panic(err)
-			}
-			return der
-		}
-	}
-	panic("no certificate")
 }
 
 // TestReadHostile: who has the keys of a collection cannot make reading it go
