@@ -82,3 +82,49 @@ func (o *owner) keys(t *testing.T, collection, role string, n int) []string {
 	}
 	return public
 }
+
+// TestDelegatedToOthers: whoever delegates has none of the keys, so that nobody
+// who will ever sign has signed what clients find until the role's people publish.
+func TestDelegatedToOthers(t *testing.T) {
+	const collection = "example.com/others"
+	s := directory(t)
+	o := newOwner(t, s)
+	root := o.init(t, collection)
+	tree := t.TempDir()
+	files{"file": "content"}.write(t, tree)
+	file := filepath.Join(tree, "file")
+	var keys []string
+	for _, name := range []string{"a", "b"} {
+		key := filepath.Join(tree, name)
+		o.run(t, "key", "generate", "-r", "targets/others", "-o", key, "--no-passphrase")
+		keys = append(keys, key)
+	}
+	o.run(t, "delegation", "add", collection, "targets/others", keys[0]+".pub", keys[1]+".pub", "--threshold", "2", "--paths", "o/")
+	o.run(t, "add", collection, "o/ours", file, "-p")
+	visit := func(names ...string) {
+		t.Helper()
+		for _, c := range interop.Clients(t) {
+			want := files{}
+			for _, name := range names {
+				if name == "o/ours" || !c.SkipDelegations() {
+					want[name] = "content"
+				}
+			}
+			if err := c.Pull(t.Context(), pull(t, s, collection, root, want.sums())); err != nil {
+				t.Error(err)
+			}
+			if err := c.Pull(t.Context(), pull(t, s, collection, root, files{"o/none": "x"}.sums())); !errors.Is(err, interop.ErrRefused) {
+				t.Errorf("%s: a name that nobody lists is not refused: %v", c.Name(), err)
+			}
+		}
+	}
+	visit("o/ours")
+	for _, key := range keys {
+		o.run(t, "key", "import", key, "-g", collection, "--no-passphrase")
+	}
+	o.run(t, "add", collection, "o/theirs", file, "-r", "targets/others", "-p")
+	visit("o/ours", "o/theirs")
+	o.run(t, "add", collection, "o/ours", file, "--custom-data", "{}", "-p")
+	visit("o/ours", "o/theirs")
+	o.check(t, collection)
+}
