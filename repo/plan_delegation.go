@@ -296,11 +296,11 @@ func (p *Plan) checkTree(ctx context.Context) error {
 			return &ChangeError{Change: c, Err: fmt.Errorf("the delegation to %s is removed by another staged change", RoleToNotary(role))}
 		}
 	}
-	return nil
+	return p.checkVisits(ctx)
 }
 
 func (p *Plan) checkPlanned(n plannedRole) error {
-	if !slices.ContainsFunc(n.chain, p.edited) {
+	if !p.editedAbove(n) {
 		return nil
 	}
 	if len(n.chain) > maxDepth {
@@ -318,6 +318,9 @@ func (p *Plan) checkPlanned(n plannedRole) error {
 	}
 	return nil
 }
+
+// editedAbove reports whether a delegation of the chain to a role changes.
+func (p *Plan) editedAbove(n plannedRole) bool { return slices.ContainsFunc(n.chain, p.edited) }
 
 func (p *Plan) edited(d *tuf.DelegatedRole) bool {
 	_, edited := p.edits[d.Name]

@@ -2,6 +2,7 @@ package repo_test
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -320,5 +321,69 @@ func TestPathPatterns(t *testing.T) {
 	}
 	if got := len(repo.AllPaths()); got != 16 {
 		t.Errorf("all paths are %d patterns", got)
+	}
+}
+
+// TestVisits: no name leads a client to more roles than it asks.
+func TestVisits(t *testing.T) {
+	w := newWorld(t)
+	w.mustPublish()
+	var apart, together []repo.Change
+	for n := range 40 {
+		key := []tuf.Key{w.ring.Generate(t)}
+		apart = append(apart, delegating(fmt.Sprint("a", n), 0, key, fmt.Sprint("a", n, "/*")))
+		if n < 33 {
+			together = append(together, delegating(fmt.Sprint("b", n), 0, key, "b/*"))
+		}
+	}
+	all := append(apart, delegating("every", 0, []tuf.Key{w.ring.Generate(t)}, "*/*"))
+	if _, err := w.publisher().Plan(t.Context(), all); err != nil {
+		t.Errorf("40 side by side, and one behind them: %v", err)
+	}
+	if _, err := w.publisher().Plan(t.Context(), together[:32]); err != nil {
+		t.Errorf("32 for one name: %v", err)
+	}
+	_, err := w.publisher().Plan(t.Context(), together)
+	var c *repo.ChangeError
+	if !errors.As(err, &c) || !strings.Contains(err.Error(), "a lookup of b/x would ask more than 32 delegated roles") {
+		t.Errorf("33 for one name: %v", err)
+	}
+	yes := true
+	together[3].Delegation.Terminating = &yes
+	if _, err := w.publisher().Plan(t.Context(), together); err != nil {
+		t.Errorf("33 for one name, of which the fourth is terminating: %v", err)
+	}
+}
+
+// TestDraftOfDelegation: who publishes a delegation again, while signatures for
+// it are collected, keeps the draft and the keys that started its role.
+func TestDraftOfDelegation(t *testing.T) {
+	c := newCeremony(t)
+	if _, err := c.as(0, c.mustDraft(c.as(1))).Publish(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	keys, _ := hand(t, c.world, 2)
+	change := delegating("r", 2, keys, "r/*")
+	draft := c.mustDraft(c.as(0), change)
+	if again := c.mustDraft(c.as(0, draft), change); again.ID() != draft.ID() {
+		t.Error("another draft after the same publish")
+	}
+	if _, err := c.as(1, draft).Publish(t.Context(), []repo.Change{change}); err != nil {
+		t.Fatal(err)
+	}
+	c.mustBeClean()
+	all, err := c.view().Delegations(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(all) != 1 || !all[0].Waiting || len(all[0].KeyIDs) != 2 {
+		t.Errorf("the delegations are %+v", all)
+	}
+	// Without the key of its delegator nobody can start a role.
+	nobody := c.as(2)
+	nobody.Keys = forge.Ring{}
+	_, err = nobody.Publish(t.Context(), []repo.Change{delegating("s", 0, keys, "s/*")})
+	if errors.As(err, new(*repo.DraftError)) || !errors.As(err, new(*repo.ThresholdError)) {
+		t.Errorf("without any key: %v", err)
 	}
 }

@@ -272,10 +272,27 @@ func (p *proposal) checkNode(ctx context.Context, n node, signers tuf.Role, keys
 		return err
 	}
 	for d := range delegationsOf(&n.file.Signed) {
+		if err := p.checkOffline(n, d); err != nil {
+			return err
+		}
 		child := node{role: d.Name, parent: n.role, chain: append(slices.Clip(n.chain), d), touched: n.touched}
 		role := tuf.Role{KeyIDs: d.KeyIDs, Threshold: d.Threshold}
 		if err := p.checkNode(ctx, child, role, n.file.Signed.Delegations.Keys); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// checkOffline keeps online keys out of delegations, whichever of the two files
+// is new.
+func (p *proposal) checkOffline(n node, d *tuf.DelegatedRole) error {
+	if p.root == nil && p.targets[n.role] == nil {
+		return nil
+	}
+	for _, id := range d.KeyIDs {
+		if err := checkOffline(&p.newest().Signed, id); err != nil {
+			return reject(n.role, "delegation %s: %w", RoleToNotary(d.Name), err)
 		}
 	}
 	return nil

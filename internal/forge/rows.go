@@ -330,6 +330,12 @@ func Tree() []Row {
 		{"a delegation without the first version of its role", func(f *Forge) {
 			f.Delegate("targets", "later", "later/*")
 		}, "targets/later: its delegation comes without its first version"},
+		{"an online key in a delegation", func(f *Forge) {
+			id := f.old("timestamp")[0]
+			f.At("targets", "delegations", "keys")[id] = f.At("root", "keys")[id]
+			d := f.At("targets", "delegations")["roles"].([]any)[0].(Object)
+			d["keyids"] = append(d["keyids"].([]any), id)
+		}, "serves timestamp"},
 		{"a role delegated to twice in one file", func(f *Forge) {
 			f.Delegate("targets", "x", "x/*")
 			f.Delegate("targets", "x", "x/*")
