@@ -50,6 +50,10 @@ type Loader struct {
 	// IgnoreExpiry is for those who renew metadata.
 	IgnoreExpiry bool
 
+	// Stale is for those who cannot reach the store, and want to know as much as
+	// the cache tells: a role may be of another version than the snapshot lists.
+	Stale bool
+
 	// TimestampFirst is for those who will write: what is read after
 	// timestamp.json is at least as new as the version of it that a
 	// compare-and-swap replaces, so a newer root cannot be missed. Readers keep
@@ -376,6 +380,9 @@ func loadListed[T tuf.Content](
 	}
 	if data, err := v.loader.Cache.Get(role + ".json"); err == nil {
 		if f, err := parseListed(data, meta, max, verify); err == nil {
+			return f, nil
+		}
+		if f, err := tuf.Parse[T](data, maxMetadata); v.loader.Stale && err == nil && verify(f) == nil {
 			return f, nil
 		}
 	}

@@ -200,9 +200,9 @@ func (a *app) toStageOn(ctx context.Context, c *trust.Collection) (*repo.View, e
 	return v, err
 }
 
-// seenBefore is a collection as it was verified last.
+// seenBefore is a collection as far as the cache knows it.
 func (a *app) seenBefore(ctx context.Context, c *trust.Collection) (*repo.View, error) {
-	l := &repo.Loader{Source: cached{c}, Collection: c.Name(), Cache: c.Cache(), Now: a.now(), IgnoreExpiry: true}
+	l := &repo.Loader{Source: cached{c}, Collection: c.Name(), Cache: c.Cache(), Now: a.now(), IgnoreExpiry: true, Stale: true}
 	return l.Load(ctx)
 }
 

@@ -175,12 +175,12 @@ others first, or must go.`,
 }
 
 func runDelegationPurge(ctx context.Context, a *app, name string, ids []string, o stageOptions) error {
-	if len(ids) == 0 {
-		return usage("publisher delegation purge COLLECTION --key KEYID", "no key to purge")
-	}
 	c, _, err := a.known(name)
 	if err != nil {
 		return err
+	}
+	if len(ids) == 0 {
+		return usage("publisher delegation purge COLLECTION --key KEYID", "no key to purge")
 	}
 	all, err := a.delegations(ctx, c)
 	if err != nil {
