@@ -136,9 +136,26 @@ func (p *importPlan) keepKeys(private *notaryKeys, name string, old notary.Role)
 		role.Kept, role.Threshold, role.KeyIDs = true, old.Threshold, idsOf(table)
 		p.new.Keys[name], p.new.Thresholds[name], p.new.count[name] = table, old.Threshold, len(table)
 		p.keep(kept)
+		if name == tuf.RoleRoot {
+			p.certify(old, role.KeyIDs)
+		}
 	}
 	p.Roles = append(p.Roles, role)
 	return nil
+}
+
+// certify keeps the certificates of root keys that a CA has issued for the name
+// of the new collection, for those who have pinned that CA.
+func (p *importPlan) certify(old notary.Role, kept []string) {
+	for _, key := range old.Keys {
+		public, err := key.TUF()
+		if err != nil || !slices.Contains(kept, public.ID()) {
+			continue
+		}
+		if chain := key.Issued(); chain != nil && key.CommonName() == p.Collection {
+			p.new.Certs = append(p.new.Certs, chain)
+		}
+	}
 }
 
 func idsOf(table []tuf.Key) []string {

@@ -1,6 +1,7 @@
 package notary
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -36,6 +37,15 @@ func (k Key) CommonName() string {
 		return ""
 	}
 	return k.certificates[0].Subject.CommonName
+}
+
+// Issued is the key's certificate and those between it and its CA, nil if it has
+// none that somebody else has issued.
+func (k Key) Issued() []*x509.Certificate {
+	if len(k.certificates) == 0 || bytes.Equal(k.certificates[0].RawIssuer, k.certificates[0].RawSubject) {
+		return nil
+	}
+	return k.certificates
 }
 
 // TUF is the key as publisher's metadata has it. It fails for a key that some
@@ -117,7 +127,7 @@ func (k *Key) checkType() error {
 	return fmt.Errorf("a %T is said to be of type %q", k.Public, k.Type)
 }
 
-const maxCertificates = 16
+const maxCertificates = 10
 
 func parseCertificates(data []byte) ([]*x509.Certificate, error) {
 	var all []*x509.Certificate
