@@ -72,7 +72,7 @@ docs: ## generate the command reference again
 	go generate ./...
 
 .PHONY: check
-check: fmt vet staticcheck vuln terraform lint-docs ## everything that reads the code without running it
+check: fmt vet staticcheck vuln terraform workflows lint-docs ## everything that reads the code without running it
 
 .PHONY: fmt
 fmt: ## gofmt and tidy modules, as a check
@@ -100,6 +100,10 @@ vuln: ## govulncheck
 .PHONY: terraform
 terraform: ## format, validity and tests of the Terraform modules
 	@tools/check-terraform
+
+.PHONY: workflows
+workflows: ## actionlint
+	$(TOOL) actionlint .github/workflows/*.yml
 
 .PHONY: lint-docs
 lint-docs: ## links, anchors and leftovers in pages and comments

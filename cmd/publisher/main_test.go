@@ -67,6 +67,11 @@ func setupScript(env *testscript.Env) error {
 	env.Setenv("USERPROFILE", home)
 	env.Setenv("PUBLISHER_TRUST_DIR", filepath.Join(env.WorkDir, "trust"))
 	env.Setenv("NO_COLOR", "1")
+	repository, err := filepath.Abs("../..")
+	if err != nil {
+		return err
+	}
+	env.Setenv("REPOSITORY", repository)
 	env.Values[signerProcess{}] = &signerProcess{}
 	return os.Mkdir(home, 0o700)
 }
