@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"publisher/internal/notary"
+	"publisher/internal/parallel"
 	"publisher/repo"
 	"publisher/repo/tuf"
 	"publisher/storage"
@@ -41,6 +42,7 @@ type importer struct {
 	root   *os.Root
 	seen   map[string]map[string]string // names by role and by what they fold to
 	listed map[string]string            // by name, the first role of Notary's that lists it
+	there  map[string]storage.Info      // by key, objects of the store
 }
 
 func (m *importer) all(ctx context.Context) error {
@@ -62,6 +64,9 @@ func (m *importer) all(ctx context.Context) error {
 // role imports the targets of one of Notary's roles into one of ours, to which
 // the chain of delegations leads.
 func (m *importer) role(ctx context.Context, into string, t *notary.Targets, chain []*tuf.DelegatedRole) error {
+	if err := m.lookUp(ctx, t); err != nil {
+		return err
+	}
 	for _, name := range slices.Sorted(maps.Keys(t.Files)) {
 		var change repo.Change
 		err := m.first(into, t.Name, name)
@@ -154,7 +159,7 @@ func (m *importer) bytes(ctx context.Context, name string, file notary.File) (re
 			return change, err
 		}
 	}
-	change, err := m.fromStore(ctx, name, file)
+	change, err := m.fromStore(name, file)
 	if errors.Is(err, fs.ErrNotExist) && m.root != nil {
 		return change, left("neither %s nor the store has it", m.dir)
 	}
@@ -203,19 +208,66 @@ func (m *importer) compare(ctx context.Context, f *os.File, name string, file no
 	return err
 }
 
-// fromStore stages an object that is in the store. Which one it is only a
-// SHA-256 tells.
-func (m *importer) fromStore(ctx context.Context, name string, file notary.File) (repo.Change, error) {
-	sum, ok := file.Hashes["sha256"]
-	if !ok {
-		return repo.Change{}, fs.ErrNotExist
+// lookUps is how many objects are looked for at once.
+const lookUps = 16
+
+// lookUp looks which targets of a role the store has, of those without a file.
+func (m *importer) lookUp(ctx context.Context, t *notary.Targets) error {
+	var keys []string
+	for name, file := range t.Files {
+		if key := m.object(name, file); key != "" && !m.hasFile(name) {
+			keys = append(keys, key)
+		}
 	}
-	info, err := storage.Stat(ctx, m.plan.new.store, repo.TargetKey(m.plan.Collection, name, sum))
+	infos := make([]*storage.Info, len(keys))
+	err := parallel.Each(ctx, lookUps, len(keys), func(ctx context.Context, i int) error {
+		info, err := storage.Stat(ctx, m.plan.new.store, keys[i])
+		if err == nil {
+			infos[i] = &info
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return err
+	})
 	if err != nil {
-		return repo.Change{}, err
+		return fmt.Errorf("look at the store: %w", err)
 	}
-	if info.Size != file.Length {
+	m.there = map[string]storage.Info{}
+	for i, info := range infos {
+		if info != nil {
+			m.there[keys[i]] = *info
+		}
+	}
+	return nil
+}
+
+// object is the key of the object that has a target's bytes, empty if there can
+// be none: which one it is only a SHA-256 tells.
+func (m *importer) object(name string, file notary.File) string {
+	sum, ok := file.Hashes["sha256"]
+	if !ok || repo.CheckTargetName(name) != nil {
+		return ""
+	}
+	return repo.TargetKey(m.plan.Collection, name, sum)
+}
+
+func (m *importer) hasFile(name string) bool {
+	if m.root == nil {
+		return false
+	}
+	_, err := m.root.Stat(filepath.FromSlash(name))
+	return err == nil
+}
+
+// fromStore stages an object that is in the store.
+func (m *importer) fromStore(name string, file notary.File) (repo.Change, error) {
+	info, ok := m.there[m.object(name, file)]
+	switch {
+	case !ok:
+		return repo.Change{}, fs.ErrNotExist
+	case info.Size != file.Length:
 		return repo.Change{}, left("the store has an object of %d bytes, not %d, in its place", info.Size, file.Length)
 	}
-	return hashChange(name, file.Length, sum)
+	return hashChange(name, file.Length, file.Hashes["sha256"])
 }
