@@ -66,7 +66,9 @@ func (c *Committer) Commit(ctx context.Context, base *View, sub *Submission) (*R
 		}
 		var err error
 		if base == nil {
-			if base, err = c.loader().Load(ctx); err != nil {
+			l := c.loader()
+			l.Recover = sub.recovers()
+			if base, err = l.Load(ctx); err != nil {
 				return nil, err
 			}
 		}
@@ -222,7 +224,7 @@ func (p *proposal) newSnapshot(after int64) (*tuf.File[tuf.Snapshot], error) {
 		s.Unknown = before.Signed.Unknown
 		s.Meta = maps.Clone(before.Signed.Meta)
 		s.Publisher.Parent = before.SHA256()
-		after = max(after, before.Signed.Version)
+		after = max(after, before.Signed.Version, p.restart(tuf.RoleSnapshot)-1)
 	}
 	s.Publisher.Collection = p.base.loader.Collection
 	s.Publisher.GraceUntil = p.graceUntil()
@@ -230,6 +232,9 @@ func (p *proposal) newSnapshot(after int64) (*tuf.File[tuf.Snapshot], error) {
 		s.Meta[role+".json"] = f.Meta()
 	}
 	s.Version = after + 1
+	if err := checkNext(tuf.RoleSnapshot, s.Version); err != nil {
+		return nil, err
+	}
 	s.Expires = p.now.Add(lifetime(root, tuf.RoleSnapshot))
 	return tuf.New(s)
 }
@@ -241,9 +246,15 @@ func (p *proposal) newTimestamp(snapshot *tuf.File[tuf.Snapshot]) (*tuf.File[tuf
 	if before := p.base.Timestamp; before != nil {
 		t.Unknown = before.Signed.Unknown
 		t.Version = before.Signed.Version
+		if n := p.restart(tuf.RoleTimestamp); n > 0 {
+			t.Version = n - 1
+		}
 		t.Publisher.Parent = before.SHA256()
 	}
 	t.Version++
+	if err := checkNext(tuf.RoleTimestamp, t.Version); err != nil {
+		return nil, err
+	}
 	t.Publisher.Collection = p.base.loader.Collection
 	t.Publisher.GraceUntil = p.inGrace(tuf.RoleTimestamp)
 	if p.root != nil {

@@ -29,6 +29,10 @@ var (
 	// ErrNoRole reports a role that the collection does not have.
 	ErrNoRole = errors.New("no such role")
 
+	// ErrLastVersion reports a version after which no other can come, which nobody
+	// reaches by signing honestly: an online key was stolen. See Rotation.Recover.
+	ErrLastVersion = errors.New("no version can follow")
+
 	// ErrNoKey is returned by a Keyring for a key that it does not hold; the
 	// next key of the role is tried. All its other errors are fatal.
 	ErrNoKey = errors.New("private key not held")

@@ -52,7 +52,7 @@ func (p *proposal) currentOnline(role string) (*tuf.Common, []tuf.Signature) {
 // inGrace is until when the keys that signed the published version of an online
 // role go on signing it, zero if they need not.
 func (p *proposal) inGrace(role string) time.Time {
-	if p.rootFirst() {
+	if p.rootFirst() || p.restart(role) > 0 {
 		return time.Time{}
 	}
 	current, _ := p.currentOnline(role)
@@ -184,7 +184,7 @@ func (v *View) grace() time.Time {
 // before can tell, and only they would be harmed.
 func (p *proposal) checkGrace(ctx context.Context) error {
 	f, until := p.targets[tuf.RoleTargets], p.base.grace()
-	if f == nil || until.IsZero() || p.rootFirst() {
+	if f == nil || until.IsZero() || p.rootFirst() || p.restart(tuf.RoleTimestamp) > 0 {
 		return nil
 	}
 	current, err := p.base.current(ctx, tuf.RoleTargets)

@@ -60,6 +60,11 @@ type Loader struct {
 	// the order of the TUF specification, roots first.
 	TimestampFirst bool
 
+	// Recover passes over what a stolen online key has signed and nobody can go on
+	// from, in the store and in the cache. It is for those who then replace that
+	// key; Source must be able to List.
+	Recover bool
+
 	// Pin, if set, is what is demanded of the roots.
 	Pin *Pin
 }
@@ -85,7 +90,8 @@ type View struct {
 	version storage.Version // of timestamp.json
 	old     cached
 	vouched map[voucher]bool
-	lagging map[string]bool // roles whose file only the root before verifies
+	lagging map[string]bool          // roles whose file only the root before verifies
+	seen    *tuf.File[tuf.Timestamp] // with Recover, the one of the cache
 }
 
 // Load verifies the collection down to its snapshot; TUF specification,
@@ -129,6 +135,9 @@ func (l *Loader) load(ctx context.Context) (*View, error) {
 // newer files into it meanwhile, against which ours would look rolled back.
 func (l *Loader) begin() (*View, error) {
 	v := &View{loader: l, Targets: map[string]*tuf.File[tuf.Targets]{}, vouched: map[voucher]bool{}, lagging: map[string]bool{}, old: readCache(l.Cache)}
+	if l.Recover {
+		v.seen, v.old = v.old.timestamp, cached{}
+	}
 	return v, v.trustedRoot()
 }
 
@@ -136,6 +145,9 @@ func (l *Loader) begin() (*View, error) {
 // error is errRace for a timestamp.json that the newest root does not verify any
 // more, read just before somebody replaced its keys.
 func (v *View) finish(ctx context.Context, raw []byte) error {
+	if v.loader.Recover {
+		return v.recover(ctx, raw)
+	}
 	err := v.verify(ctx, raw)
 	var bad *VerifyError
 	if !v.loader.TimestampFirst || !errors.As(err, &bad) {

@@ -100,6 +100,7 @@ func (v *View) review(ctx context.Context, d *Draft, store storage.Getter, now t
 		func() error { return p.checkParents(ctx) },
 		p.checkVersions,
 		p.checkRoot,
+		p.checkRestart,
 		func() error { return p.checkRoles(ctx) },
 		p.checkPaths,
 		func() error { return p.checkDraftObjects(ctx, store) },

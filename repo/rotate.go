@@ -34,6 +34,10 @@ type Rotation struct {
 	// says all of this already is an earlier run's work.
 	After int64
 
+	// Recover lets the versions of snapshot and timestamp fall, which both get new
+	// keys: somebody has announced versions that nobody can go on from.
+	Recover bool
+
 	// OldKeyLost lets the new root come first: the old keys of its roles, which
 	// would have to sign together with the new ones, are not at hand any more.
 	// Until the rest has followed, no client takes anything.
@@ -59,7 +63,9 @@ func (p *Publisher) Rotate(ctx context.Context, r Rotation) (*Receipt, error) {
 		if err := giveWay(ctx, lost); err != nil {
 			return nil, err
 		}
-		base, err := p.loader().Load(ctx)
+		l := p.loader()
+		l.Recover = r.Recover
+		base, err := l.Load(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -201,6 +207,10 @@ func (r *Rotation) Next(base *View, now time.Time) (*tuf.File[tuf.Root], error) 
 	root.Publisher.Lifetimes = r.lifetimes(root.Publisher.Lifetimes)
 	root.Publisher.Parent = old.SHA256()
 	root.Publisher.RootFirst = r.OldKeyLost
+	root.Publisher.Restart = nil
+	if r.Recover {
+		root.Publisher.Restart = base.Restart()
+	}
 	root.Publisher.GraceUntil = time.Time{}
 	if !r.OldKeyLost && len(r.Roles) > 0 {
 		root.Publisher.GraceUntil = now.Add(r.Grace).UTC().Truncate(time.Second)

@@ -62,6 +62,12 @@ func rotations() []operation {
 			t.lose(w, tuf.RoleTimestamp)
 			t.rotation.Roles = to(online(w.t, w.ring), 0).Roles
 		}),
+		rotating("timestamp and snapshot, to recover", func(w *world, t *turn) {
+			w.abuseTimestamp()
+			w.window = true // for those who saw it
+			t.rotation = recovery(w.t, w.ring)
+			t.rotation.After = 4
+		}),
 	}
 	if !testing.Short() {
 		return all

@@ -61,6 +61,7 @@ func verifySubmission(ctx context.Context, base *View, sub *Submission, store st
 		func() error { return p.checkParents(ctx) },
 		func() error { return p.checkVersions() },
 		func() error { return p.checkRoot() },
+		p.checkRestart,
 		func() error { return p.checkRoles(ctx) },
 		func() error { return p.checkGrace(ctx) },
 		func() error { return p.checkPaths() },

@@ -146,6 +146,7 @@ var (
 		"refresh_after": String,
 		"grace_until":   String,
 		"root_first":    Bool,
+		"restart":       Map(Int),
 		"initial":       Map(Array(String)),
 	})
 )

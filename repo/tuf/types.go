@@ -64,6 +64,9 @@ type Publisher struct {
 	// RootFirst, in a root, says that keys of the one before it are lost: it is
 	// published before what its own keys sign.
 	RootFirst bool `json:"root_first,omitzero"`
+	// Restart, in a root, is the versions from which snapshot and timestamp go on
+	// after one of their keys was abused, though higher ones were published.
+	Restart map[string]int64 `json:"restart,omitempty"`
 	// Initial, in a targets role, is the IDs of keys by delegated role that
 	// signed the role's initial, empty version and were thrown away.
 	Initial map[string][]string `json:"initial,omitempty"`
@@ -74,7 +77,7 @@ type Publisher struct {
 // IsZero reports whether nothing is set.
 func (p Publisher) IsZero() bool {
 	return p.Collection == "" && p.Parent == "" && len(p.Lifetimes) == 0 && len(p.Certs) == 0 &&
-		p.RefreshAfter.IsZero() && p.GraceUntil.IsZero() && !p.RootFirst && len(p.Initial) == 0 && len(p.Unknown) == 0
+		p.RefreshAfter.IsZero() && p.GraceUntil.IsZero() && !p.RootFirst && len(p.Restart) == 0 && len(p.Initial) == 0 && len(p.Unknown) == 0
 }
 
 // Root is the content of a root file; section 4.3.
