@@ -26,6 +26,7 @@ type keyRotateOptions struct {
 	grace     time.Duration
 	keyType   string
 	keyLost   bool
+	recover   bool
 	dryRun    bool
 	draft     publishOptions // what becomes of one
 }
@@ -59,6 +60,13 @@ If the old keys of targets, snapshot or timestamp are gone, they cannot sign
 together with the new ones: --old-key-lost publishes the root first. No client can
 update between that and the rest, which follows at once, or with the same command
 again if it is interrupted.
+
+--recover is for after a key of snapshot or timestamp was abused to announce
+versions so high that honest ones look old (a fast-forward attack). Both roles get
+new keys, whichever is named: clients forget what the old ones signed. The versions
+go on from the last honest ones, also where those were published that nobody can go
+on from. Take the access to the store away from the thief first. A delegation's
+version falls with the snapshot: recover that first, then replace its keys.
 
 Whatever interrupts it, the same command again completes it.`,
 		Example: `  publisher key rotate example.com/scripts targets
@@ -95,6 +103,7 @@ Whatever interrupts it, the same command again completes it.`,
 	f.DurationVar(&o.grace, "grace", repo.DefaultGrace, "for `how long` old and new keys sign together; longer than any client takes to update")
 	f.StringVar(&o.keyType, "key-type", "", "`kind` of the keys to make: ed25519, ecdsa, rsa (default key_type of the configuration, or ed25519)")
 	f.BoolVar(&o.keyLost, "old-key-lost", false, "the old keys cannot sign any more: publish the root before what it names keys for")
+	f.BoolVar(&o.recover, "recover", false, "let the versions of snapshot and timestamp fall, after one of their keys was abused")
 	f.BoolVar(&o.dryRun, "dry-run", false, "show the plan, and change nothing")
 	f.StringVar(&o.draft.export, "export", "", "if signatures of others are missing, write the draft for them to this `file`")
 	f.BoolVar(&o.draft.share, "share", false, "if signatures of others are missing, leave the draft for them in the inbox")
@@ -130,6 +139,13 @@ func (o *keyRotateOptions) check(role string) error {
 		return usage("leave it out", "--old-key-lost is not needed for a delegation: the keys of the role above it replace them")
 	case len(o.rootCerts) > 0 && (role != tuf.RoleRoot || len(o.files) == 0):
 		return usage("publisher key rotate COLLECTION root -k FILE --root-cert FILE", "--root-cert goes with root and -k: it is the certificate of a key that is there")
+	case role == tuf.RoleRoot && o.recover:
+		return usage("leave it out", "--recover is for snapshot and timestamp: no version of root ever falls")
+	case !online && o.recover:
+		return usage("publisher key rotate COLLECTION snapshot --recover, then publisher key rotate COLLECTION "+repo.RoleToNotary(role),
+			"--recover is for snapshot and timestamp: the version of %s falls with the snapshot's", repo.RoleToNotary(role))
+	case o.recover && len(o.files) > 0:
+		return usage("leave out -k, and rotate each of them then", "-k does not go with --recover, which takes two roles along")
 	case role == tuf.RoleRoot && o.keyLost:
 		return usage("publisher init, under a new name, and tell everybody", "without the old keys of root there is no next root")
 	case o.grace < time.Second || o.grace > 24*time.Hour:

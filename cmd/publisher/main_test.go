@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -14,6 +15,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"publisher/internal/forge"
+	"publisher/storage/dir"
 )
 
 func TestMain(m *testing.M) {
@@ -35,6 +39,9 @@ func TestMain(m *testing.M) {
 //	eventually REGEXP publisher …
 //	                       run again and again, it prints what matches
 //	notary ARGS…           Notary's own command line, see notaryUser
+//	announce COLLECTION VERSION
+//	                       somebody has stolen the timestamp key and can write the
+//	                       store $WORK/store: it says that version
 //	s3 NAME MODE           the variable NAME is the --store of a server of that
 //	                       kind, see fakeS3
 func TestScripts(t *testing.T) {
@@ -48,11 +55,13 @@ func TestScripts(t *testing.T) {
 			"exits":   exits,
 			"refuses": refuses,
 			"let":     let,
-			"expand":  expand,
-			"dev":     devServer,
-			"onejson": onejson,
-			"s3":      fakeS3,
-			"signer":  signerServer,
+
+			"announce": announce,
+			"expand":   expand,
+			"dev":      devServer,
+			"onejson":  onejson,
+			"s3":       fakeS3,
+			"signer":   signerServer,
 
 			"eventually": eventually,
 			"notary":     notaryUser,
@@ -116,6 +125,19 @@ func refuses(ts *testscript.TestScript, neg bool, args []string) {
 	if diff := cmp.Diff(before, workFiles(ts)); diff != "" {
 		ts.Fatalf("the files changed:\n%s", diff)
 	}
+}
+
+func announce(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: announce COLLECTION VERSION")
+	}
+	version, err := strconv.ParseInt(args[1], 10, 64)
+	ts.Check(err)
+	ring, err := forge.ReadRing(filepath.Join(ts.Getenv("WORK"), "trust"))
+	ts.Check(err)
+	store, err := dir.Open(filepath.Join(ts.Getenv("WORK"), "store"))
+	ts.Check(err)
+	ts.Check(forge.Announce(context.Background(), store, args[0], ring, version))
 }
 
 func eventually(ts *testscript.TestScript, neg bool, args []string) {

@@ -20,8 +20,12 @@ type rotationPlan struct {
 	Signatures []signingPlan `json:"signatures"`
 	Grace      string        `json:"grace,omitempty"`
 	RootFirst  bool          `json:"root_first"`
-	Resumed    bool          `json:"resumed"` // with keys that were made before
-	Finished   bool          `json:"finished"`
+
+	// Restart is the versions from which a recovery goes on, by role.
+	Restart map[string]int64 `json:"restart,omitempty"`
+
+	Resumed  bool `json:"resumed"` // with keys that were made before
+	Finished bool `json:"finished"`
 }
 
 // turnPlan is the keys of one role.
@@ -66,6 +70,9 @@ func (r *rotation) planned() rotationPlan {
 	}
 	if !r.finished {
 		p.Signatures = r.signatures()
+	}
+	if r.o.recover && !r.finished {
+		p.Restart = r.view.Restart()
 	}
 	return p
 }
@@ -156,6 +163,12 @@ func (r *rotation) lines() []string {
 	}
 	if r.delegated() {
 		return lines
+	}
+	if p.Restart != nil {
+		lines = append(lines,
+			fmt.Sprintf("timestamp goes on from version %d, snapshot from version %d; published is timestamp %d",
+				p.Restart[tuf.RoleTimestamp], p.Restart[tuf.RoleSnapshot], r.view.Timestamp.Signed.Version),
+			fmt.Sprintf("clients forget what the old keys signed as soon as they see root %d", p.Root))
 	}
 	if p.RootFirst {
 		return append(lines, fmt.Sprintf("root %d is published first: until the rest has followed, clients that look for updates fail", p.Root))

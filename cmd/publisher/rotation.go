@@ -55,7 +55,7 @@ func (r *rotation) remote() bool {
 
 // roles is those whose keys change.
 func (r *rotation) roles() []string {
-	if r.moves() {
+	if r.moves() || r.o.recover {
 		return onlineRoles
 	}
 	return []string{r.role}
@@ -114,7 +114,7 @@ func (r *rotation) load(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	l.IgnoreExpiry, l.TimestampFirst = true, true
+	l.IgnoreExpiry, l.TimestampFirst, l.Recover = true, true, r.o.recover
 	if r.view, err = l.Load(ctx); err != nil {
 		return err
 	}
@@ -261,7 +261,7 @@ func (r *rotation) resumes(begun trust.Rotation) bool {
 
 // plan is the rotation as repo has it, decided on that root.
 func (r *rotation) plan(after int64) *repo.Rotation {
-	p := &repo.Rotation{Roles: map[string]repo.Signers{}, Grace: r.o.grace, After: after, OldKeyLost: r.o.keyLost, Certs: r.o.certs}
+	p := &repo.Rotation{Roles: map[string]repo.Signers{}, Grace: r.o.grace, After: after, OldKeyLost: r.o.keyLost, Certs: r.o.certs, Recover: r.o.recover}
 	for _, t := range r.turns {
 		p.Roles[t.role] = repo.Signers{Keys: t.keys, Threshold: t.threshold}
 	}

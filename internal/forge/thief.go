@@ -1,0 +1,78 @@
+package forge
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"publisher/repo"
+	"publisher/repo/keys"
+	"publisher/repo/tuf"
+	"publisher/storage"
+)
+
+// Highest is the highest version that TUF clients read.
+const Highest = 1<<53 - 1
+
+// ReadRing reads the keys of a trust directory that are not encrypted.
+func ReadRing(trustDir string) (Ring, error) {
+	files, err := filepath.Glob(filepath.Join(trustDir, "private", "*.key"))
+	if err != nil {
+		return nil, err
+	}
+	ring := Ring{}
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		all, err := keys.Decode(data, nil)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", file, err)
+		}
+		key, err := all[0].Public()
+		if err != nil {
+			return nil, err
+		}
+		ring[key.ID()] = all[0].Signer
+	}
+	return ring, nil
+}
+
+// Announce is what a thief of the timestamp key does who can also write the
+// store: the published timestamp again, with another version.
+func Announce(ctx context.Context, store storage.Store, collection string, ring Ring, version int64) error {
+	key := repo.TimestampKey(collection)
+	data, there, err := storage.Read(ctx, store, key, repo.MaxTimestamp)
+	if err != nil {
+		return err
+	}
+	old, err := tuf.Parse[tuf.Timestamp](data, repo.MaxTimestamp)
+	if err != nil {
+		return err
+	}
+	next := old.Signed
+	next.Version = version
+	f, err := tuf.New(next)
+	if err != nil {
+		return err
+	}
+	for _, s := range old.Signatures {
+		signer, err := ring.Signer(ctx, tuf.RoleTimestamp, s.KeyID)
+		if err != nil {
+			return fmt.Errorf("key %s: %w", s.KeyID, fs.ErrNotExist)
+		}
+		sig, err := signer.SignMessage(bytes.NewReader(f.Payload()))
+		if err != nil {
+			return err
+		}
+		if err := f.AddSignature(s.KeyID, sig); err != nil {
+			return err
+		}
+	}
+	_, err = store.Put(ctx, key, bytes.NewReader(f.Bytes()), there)
+	return err
+}
