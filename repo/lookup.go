@@ -199,6 +199,10 @@ func (s *search) follow(ctx context.Context, parent *tuf.File[tuf.Targets], d *t
 		return nil, nil
 	}
 	child, err := s.view.delegated(ctx, parent, d)
+	if errors.Is(err, ErrNoRole) {
+		// What other roles have of that name is not for us to say: no client goes on.
+		err = unverified(d.Name+".json", errors.New("a role delegates to it, and the snapshot does not list it"))
+	}
 	if err != nil {
 		return nil, err
 	}

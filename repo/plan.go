@@ -314,7 +314,7 @@ func (r *RolePlan) empty() bool {
 func (p *Plan) addSigners(ctx context.Context) error {
 	for i := range p.Roles {
 		r := &p.Roles[i]
-		who, _, err := p.signers(ctx, r.Role)
+		who, err := p.people(ctx, r.Role)
 		if err != nil {
 			return err
 		}

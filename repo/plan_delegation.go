@@ -245,6 +245,24 @@ func (p *Plan) signers(ctx context.Context, role string) (tuf.Role, map[string]t
 	return tuf.Role{KeyIDs: d.KeyIDs, Threshold: d.Threshold}, above.Delegations.Keys, nil
 }
 
+// people is signers without the keys that nobody holds.
+func (p *Plan) people(ctx context.Context, role string) (tuf.Role, error) {
+	who, _, err := p.signers(ctx, role)
+	if err != nil || role == tuf.RoleTargets {
+		return who, err
+	}
+	d, parent, err := p.delegator(ctx, role)
+	if err != nil {
+		return who, err
+	}
+	above, err := p.file(ctx, parent)
+	if err != nil {
+		return who, err
+	}
+	who.KeyIDs = peopleOf(above, d)
+	return who, nil
+}
+
 // settle works out what changed delegations mean for the roles below them: which
 // get a first version, and which must be signed again by the keys that stay.
 func (p *Plan) settle(ctx context.Context) error {
@@ -272,6 +290,9 @@ func (p *Plan) settleRole(ctx context.Context, n plannedRole) error {
 	who := tuf.Role{KeyIDs: d.KeyIDs, Threshold: d.Threshold}
 	if checkRole(d.KeyIDs, d.Threshold, table) != nil || current.Verify(n.name, who, table) == nil {
 		return nil
+	}
+	if len(p.content[n.parent].Publisher.Initial[n.name]) > 0 {
+		return p.renew(ctx, n.name) // its people have not signed it yet
 	}
 	p.resigned[n.name] = true
 	_, err = p.role(ctx, n.name)

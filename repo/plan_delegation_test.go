@@ -387,3 +387,68 @@ func TestDraftOfDelegation(t *testing.T) {
 		t.Errorf("without any key: %v", err)
 	}
 }
+
+// TestInitialKeys: keys that started a role are of no use for anything else, even
+// to somebody who has kept them.
+func TestInitialKeys(t *testing.T) {
+	w := newWorld(t)
+	w.mustPublish()
+	people, _ := hand(t, w, 1)
+	kept := w.ring.Generate(t)
+	start := func(targets map[string]tuf.TargetFile, version int64, parent string) *tuf.File[tuf.Targets] {
+		empty := tuf.Targets{Targets: targets}
+		empty.Version, empty.Expires = version, w.now.Add(time.Hour)
+		empty.Publisher = tuf.Publisher{Collection: collection, Parent: parent}
+		return forge.Signed(t, w.ring, empty, kept.ID())
+	}
+	f, err := w.view().Role(t.Context(), tuf.RoleTargets)
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := forge.Successor(f, w.now)
+	next.Publisher.Initial = map[string][]string{"r": {kept.ID()}}
+	next.Delegations = &tuf.Delegations{
+		Keys:  map[string]tuf.Key{kept.ID(): kept, people[0].ID(): people[0]},
+		Roles: []tuf.DelegatedRole{{Name: "r", KeyIDs: []string{people[0].ID(), kept.ID()}, Threshold: 1, Paths: []string{"r/*"}}},
+	}
+	top := forge.Signed(t, w.ring, next, f.Signatures[0].KeyID)
+	commit := func(files map[string][]byte) error {
+		_, err := w.committer().Commit(t.Context(), nil, &repo.Submission{Collection: collection, Files: files})
+		return err
+	}
+	first := start(map[string]tuf.TargetFile{}, 1, "")
+	if err := commit(map[string][]byte{tuf.RoleTargets: top.Bytes(), "r": first.Bytes()}); err != nil {
+		t.Fatal(err)
+	}
+	err = commit(map[string][]byte{"r": start(map[string]tuf.TargetFile{"r/x": add("r/x", "1").Target}, 2, first.SHA256()).Bytes()})
+	wantRejection(t, err, "r: 0 of 1 required signatures")
+}
+
+// TestMoreForWaiting: a delegation may change as long as its people have not
+// published, also so that more of them are needed.
+func TestMoreForWaiting(t *testing.T) {
+	w := newWorld(t)
+	people, all := hand(t, w, 2)
+	w.mustPublish(delegating("r", 0, people, "r/*"))
+	p := w.mustPublish(delegating("r", 2, nil))
+	if len(p.Plan.Roles) != 2 || p.Plan.Roles[0].Resigned || len(p.Plan.Roles[0].KeyIDs) != 2 {
+		t.Errorf("the plan has %+v", p.Plan.Roles)
+	}
+	w.mustBeClean()
+	all.as(people...).mustPublish(in("r", add("r/x", "1")))
+	w.pulls(map[string]string{"r/x": "1"})
+}
+
+// TestOtherParent: a role that other software has delegated from elsewhere is not
+// delegated to again.
+func TestOtherParent(t *testing.T) {
+	w := newWorld(t)
+	w.mustPublish()
+	w.delegate(tuf.RoleTargets, "a", "a/*")
+	w.delegate(tuf.RoleTargets, "a.b", "a/b/*")
+	_, err := w.publish(delegating("a.b", 0, []tuf.Key{w.ring.Generate(t)}, "a/b/c"))
+	var c *repo.ChangeError
+	if !errors.As(err, &c) || !strings.Contains(err.Error(), "targets delegates to it already") {
+		t.Errorf("error %v", err)
+	}
+}

@@ -14,7 +14,7 @@ import (
 // Who delegates seldom has their keys. So the first version, which is empty and
 // vouches for nothing, is signed by keys that are made for this one signature,
 // listed beside those of the people, and forgotten: nobody can sign with them
-// again. They leave the delegation with the next version of its file after the
+// again, and commit takes them for an empty role alone. They leave the delegation with the next version of its file after the
 // role's people have published.
 
 // start signs the first version of a role whose keys are elsewhere. It returns
@@ -118,7 +118,7 @@ func (p *Plan) adopt(above *tuf.Targets, role string, ids []string, keys map[str
 // startable reports whether a role's next version is empty and its people have
 // published nothing yet, so that it vouches for nothing.
 func (p *Plan) startable(ctx context.Context, role string) (bool, error) {
-	if t := p.content[role]; role == tuf.RoleTargets || len(t.Targets) > 0 || t.Delegations != nil {
+	if role == tuf.RoleTargets || !isEmpty(p.content[role]) {
 		return false, nil
 	}
 	n, err := p.find(ctx, role)
@@ -128,3 +128,6 @@ func (p *Plan) startable(ctx context.Context, role string) (bool, error) {
 	current, err := p.base.current(ctx, role)
 	return current == nil || len(p.content[n.parent].Publisher.Initial[role]) > 0, err
 }
+
+// isEmpty reports whether a role vouches for nothing.
+func isEmpty(t *tuf.Targets) bool { return len(t.Targets) == 0 && t.Delegations == nil }

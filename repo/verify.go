@@ -48,6 +48,7 @@ type node struct {
 	parent  string                 // the role that delegates to it
 	file    *tuf.File[tuf.Targets] // nil if it was never published
 	chain   []*tuf.DelegatedRole   // the delegations from targets to here
+	initial []string               // keys that may sign it as long as it is empty
 	touched bool                   // it, or a role above it, is submitted
 }
 
@@ -269,6 +270,9 @@ func (p *proposal) checkNode(ctx context.Context, n node, signers tuf.Role, keys
 	if n.file == nil {
 		return p.checkOld(n)
 	}
+	if !isEmpty(&n.file.Signed) {
+		signers.KeyIDs = without(signers.KeyIDs, n.initial)
+	}
 	if err := p.checkSigned(n.file, n.role, signers, keys); err != nil {
 		return err
 	}
@@ -276,7 +280,10 @@ func (p *proposal) checkNode(ctx context.Context, n node, signers tuf.Role, keys
 		if err := p.checkOffline(n, d); err != nil {
 			return err
 		}
-		child := node{role: d.Name, parent: n.role, chain: append(slices.Clip(n.chain), d), touched: n.touched}
+		child := node{
+			role: d.Name, parent: n.role, chain: append(slices.Clip(n.chain), d), touched: n.touched,
+			initial: n.file.Signed.Publisher.Initial[d.Name],
+		}
 		role := tuf.Role{KeyIDs: d.KeyIDs, Threshold: d.Threshold}
 		if err := p.checkNode(ctx, child, role, n.file.Signed.Delegations.Keys); err != nil {
 			return err

@@ -27,6 +27,7 @@ several roles have a target of one name, it shows the one that clients get.`,
 		},
 	}
 	cmd.Flags().StringArrayVarP(&roles, "role", "r", nil, "list the targets of this `ROLE` alone; can be repeated")
+	completeFlag(cmd, "role", a.completeDelegations)
 	return cmd
 }
 

@@ -28,6 +28,7 @@ its name, hash and size, a line for each hash.`,
 		},
 	}
 	cmd.Flags().StringVarP(&role, "role", "r", "", "show what this `ROLE` says, whichever goes before it")
+	completeFlag(cmd, "role", a.completeDelegations)
 	return cmd
 }
 
