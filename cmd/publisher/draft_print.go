@@ -122,7 +122,7 @@ func (s *ceremony) printReport(w io.Writer, r draftResult) error {
 		_, err := fmt.Fprintf(w, "published %s: %s\n", r.Collection, versionList(r.Versions))
 		return err
 	case len(r.Missing) == 0:
-		_, err := fmt.Fprintf(w, "every signature is there: publisher sign %s, where it was made or where the store can be reached, publishes it\n", r.Collection)
+		_, err := fmt.Fprintf(w, "every signature is there: publisher sign %s, where it was made, publishes it\n", r.Collection)
 		return err
 	}
 	return s.app.printMissing(w, r.Missing)

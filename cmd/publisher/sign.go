@@ -122,6 +122,7 @@ type ceremony struct {
 	file  string // that the draft came in, empty if it did not
 	added []repo.Signed
 
+	keyless   string // the role whose key is not here, with which it would be published
 	published bool
 	done      *repo.Receipt // nil if somebody else published it
 }
@@ -409,11 +410,8 @@ func (s *ceremony) publish(ctx context.Context) error {
 	var few *repo.ThresholdError
 	switch {
 	case errors.As(err, &few) && slices.Contains(onlineRoles, few.Role):
-		return &cliError{
-			err:  fmt.Errorf("every signature is there, but the key of %s, with which draft %s is published, is not here", few.Role, shortID(s.d)),
-			hint: "publisher sign " + s.c.Name() + " on the machine that has it publishes the draft",
-			code: exitThreshold,
-		}
+		s.keyless = few.Role
+		return nil
 	case err != nil:
 		return err
 	}
@@ -452,11 +450,20 @@ func (s *ceremony) known() bool {
 	return err == nil
 }
 
-// stillMissing is the error of who could not add anything to a draft that needs
-// more.
+// stillMissing is the error of who could not add anything to a draft that is not
+// published yet.
 func (s *ceremony) stillMissing() error {
 	missing := s.d.review.Missing()
-	if len(missing) == 0 || len(s.added) > 0 {
+	switch {
+	case len(s.added) > 0:
+		return nil
+	case s.keyless != "":
+		return &cliError{
+			err:  fmt.Errorf("every signature is there, but the key of %s, with which draft %s is published, is not here", s.keyless, shortID(s.d)),
+			hint: "publisher sign " + s.c.Name() + " on the machine that has it publishes the draft",
+			code: exitThreshold,
+		}
+	case len(missing) == 0:
 		return nil
 	}
 	return draftError(s.c.Name(), missing)
