@@ -234,6 +234,9 @@ func (p *reviewPrinter) expiry(r repo.RoleReview) {
 // list shows the drafts that are kept here or lie in the inbox.
 func (k *desk) list(ctx context.Context) error {
 	drafts, err := k.all(ctx)
+	if err == nil {
+		drafts, err = k.settle(ctx, drafts)
+	}
 	if err != nil {
 		return err
 	}

@@ -133,6 +133,9 @@ func (s *ceremony) choose(ctx context.Context) error {
 		return s.read(ctx)
 	}
 	drafts, err := s.all(ctx)
+	if err == nil {
+		drafts, err = s.settle(ctx, drafts)
+	}
 	if err != nil {
 		return err
 	}
