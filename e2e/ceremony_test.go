@@ -5,18 +5,13 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
-	"net/url"
 	"os"
 	"path/filepath"
 	"testing"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/s3"
-
 	"publisher/internal/interop"
-	"publisher/internal/kmsfake"
-	"publisher/internal/policy"
 	"publisher/internal/testserver"
+	"publisher/lambda"
 )
 
 // TestCeremony is three people, of whom two must sign whatever is published, each
@@ -52,40 +47,16 @@ type ceremony struct {
 // signer what it has.
 func (c *ceremony) deploy(t *testing.T) {
 	a := newAuthority(t, testserver.VersityGW(t))
-	a.signer = a.public.NewUser(t, "signer")
-	var users []testserver.S3
-	var names []string
-	for _, name := range []string{"alice", "bob", "carol"} {
-		users = append(users, a.public.NewUser(t, name))
-		names = append(names, users[len(users)-1].AccessKey)
+	names := []string{"alice", "bob", "carol"}
+	grants := map[string]grant{"publish": everybody["publish"]}
+	for _, name := range names {
+		grants[name] = everybody["publisher"]
 	}
-	for _, bucket := range []string{a.public.Bucket, a.inbox.Bucket} {
-		document := policy.Bucket(
-			policy.Signer(a.places).For(bucket, a.signer.AccessKey),
-			policy.Publisher(a.places, scripts).For(bucket, names...),
-		)
-		if bucket == a.public.Bucket {
-			document.Statement = append(document.Statement, policy.Statement{
-				Effect: "Allow", Principal: &policy.Principal{AWS: []string{"*"}},
-				Action: []string{"s3:GetObject"}, Resource: []string{"arn:aws:s3:::" + bucket + "/*"},
-			})
-		}
-		in := &s3.PutBucketPolicyInput{Bucket: &bucket, Policy: aws.String(document.JSON())}
-		if _, err := a.public.Client().PutBucketPolicy(t.Context(), in); err != nil {
-			t.Fatalf("%v: %s", err, document.JSON())
-		}
-	}
-	d := &deployment{kms: kmsfake.Start(t), served: store{url: s3Address(a.public).url}, url: inboxAddress(a.inbox)}
-	d.env = append(s3Address(a.signer).env,
-		"PUBLISHER_STORE="+d.served.url, "PUBLISHER_INBOX="+d.url, "PUBLISHER_CREATE=example.com",
-		"AWS_ENDPOINT_URL_KMS="+d.kms.Endpoint)
-	d.start(t, sealedKeys(d.kms))
-	signer := "lambda:signer?" + url.Values{"region": {a.public.Region}, "endpoint": {d.fn.Endpoint}}.Encode()
-	c.place = []string{"--store", d.served.url, "--inbox", d.url, "--online", signer}
-	for i, user := range users {
-		by := store{url: d.served.url, env: s3Address(user).env}
-		by.public = inFrontOf(t, a.public.Endpoint) + "/" + a.public.Bucket + "/" + (&url.URL{Path: prefix}).EscapedPath()
-		c.people[i] = newOwner(t, by)
+	a.byBuckets(t, grants)
+	d := a.function(t, "publish", lambda.Publishing)
+	c.place = append(a.online(d), "--store", d.served.url)
+	for i, name := range names {
+		c.people[i] = newOwner(t, a.as(t, name))
 	}
 }
 

@@ -1,139 +1,121 @@
 package policy
 
 import (
-	"regexp"
-	"slices"
+	"bytes"
+	"encoding/json"
+	"flag"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-
-	"publisher/repo"
 )
 
-// TestConditional: every object that somebody may write is one that they may
-// write with a condition only, and the statements that allow are the same as
-// without.
-func TestConditional(t *testing.T) {
-	for name, of := range map[string]func(Places) Policy{
-		"publisher": func(at Places) Policy { return Publisher(at, "example.com/a") },
-		"signer":    Signer,
-	} {
-		at := Places{Public: Place{"public", ""}, Inbox: Place{"inbox", "/in/"}}
-		plain := of(at)
-		at.Conditional = true
-		all := of(at)
-		if diff := cmp.Diff(plain.Statement, all.Statement[:len(plain.Statement)]); diff != "" {
-			t.Errorf("%s: %s", name, diff)
-		}
-		written, denied := map[string]bool{}, map[string]bool{}
-		for _, s := range all.Statement {
-			for _, r := range s.Resource {
-				switch {
-				case s.Action[0] == "s3:PutObject" && s.Effect == "Allow":
-					written[r] = true
-				case s.Effect == "Deny":
-					denied[r] = true
-				}
-			}
-		}
-		if diff := cmp.Diff(written, denied); diff != "" || len(written) == 0 {
-			t.Errorf("%s: written without a condition: %s", name, diff)
-		}
+var update = flag.Bool("update", false, "write selfhost/policies anew from the Terraform module")
+
+const folder = "../../selfhost/policies"
+
+// TestDocuments: the documents are what the Terraform module says, without the
+// conditions that only Amazon S3 knows.
+func TestDocuments(t *testing.T) {
+	terraform, err := exec.LookPath("terraform")
+	if err != nil {
+		t.Skip("there is no terraform to compare with")
+	}
+	cmd := exec.CommandContext(t.Context(), terraform, "-chdir=../../terraform/modules/policies", "console", "-var-file="+variables(t))
+	cmd.Env = append(os.Environ(), "CHECKPOINT_DISABLE=1")
+	cmd.Stdin = strings.NewReader("jsonencode({for who, document in local.documents : who => jsondecode(document)})\n")
+	var complaints bytes.Buffer
+	cmd.Stderr = &complaints
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v: %s", err, &complaints)
+	}
+	printed, err := strconv.Unquote(strings.TrimSpace(string(out)))
+	if err != nil {
+		t.Fatalf("%v: terraform printed %s", err, out)
+	}
+	var said map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(printed), &said); err != nil {
+		t.Fatal(err)
+	}
+	names := map[string]string{
+		"publisher": collection, "delegate": collection + ":ci",
+		"signer-publish": "signer:publish", "signer-refresh": "signer:refresh", "gc": "gc",
+	}
+	if len(said) != len(names) || len(Documents) != len(names) {
+		t.Errorf("the module has %d documents, here are %d", len(said), len(Documents))
+	}
+	for _, document := range Documents {
+		compare(t, filepath.Join(folder, document+".json"), said[names[document]])
 	}
 }
 
-// TestNotes: what the signer notes for itself is written by nobody else, and no
-// more than with a condition. No name of a collection leads there.
-func TestNotes(t *testing.T) {
-	at := Places{Public: Place{Bucket: "public"}, Inbox: Place{"inbox", "in"}, Conditional: true}
-	const notes = "arn:aws:s3:::inbox/in/" + repo.SignerDir
-	if err := repo.CheckCollection(repo.SignerDir + "collections"); err == nil {
-		t.Errorf("%s can begin the name of a collection", repo.SignerDir)
+// variables is a file of what the module is given.
+func variables(t *testing.T) string {
+	file := filepath.Join(t.TempDir(), "documents.tfvars.json")
+	text := `{"public_bucket": "PUBLIC", "inbox_bucket": "INBOX", "conditional": false,
+		"collections": {"example.com/scripts": {"delegates": {"ci": ["releases/"]}}}}`
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
 	}
-	for _, s := range Publisher(at, "example.com/a").Statement {
-		for _, r := range s.Resource {
-			if strings.HasPrefix(r, notes) || strings.HasPrefix(r, "arn:aws:s3:::inbox/in/*") {
-				t.Errorf("a publisher may %v on %s", s.Action, r)
-			}
+	return file
+}
+
+func compare(t *testing.T, file string, document json.RawMessage) {
+	t.Helper()
+	var want bytes.Buffer
+	if err := json.Indent(&want, document, "", "  "); err != nil {
+		t.Fatalf("%s: %v", file, err)
+	}
+	want.WriteByte('\n')
+	if *update {
+		if err := os.WriteFile(file, want.Bytes(), 0o666); err != nil {
+			t.Fatal(err)
 		}
 	}
-	may := map[string]bool{}
-	for _, s := range Signer(at).Statement {
-		if slices.Contains(s.Resource, notes+"*") {
-			may[s.Effect+" "+s.Action[0]] = true
-		}
+	got, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
 	}
-	want := map[string]bool{"Allow s3:PutObject": true, "Allow s3:DeleteObject": true, "Deny s3:PutObject": true}
-	if diff := cmp.Diff(want, may); diff != "" {
-		t.Errorf("the signer, of its notes: %s", diff)
+	if diff := cmp.Diff(want.String(), string(got)); diff != "" {
+		t.Errorf("%s is not what the module says, run go test ./internal/policy -update:\n%s", file, diff)
 	}
 }
 
-// TestDrafts: who may publish may share drafts and sign those of others, of their
-// own collection, and write nothing else beside them; the signer has no part in
-// it.
-func TestDrafts(t *testing.T) {
-	at := Places{Public: Place{Bucket: "public"}, Inbox: Place{Bucket: "inbox"}}
-	id := strings.Repeat("a", 64)
-	publisher, signer := Publisher(at, "example.com/a"), Signer(at)
-	for key, want := range map[string]bool{
-		repo.DraftKey("example.com/a", id):              true,
-		repo.DraftSignatureKey("example.com/a", id, id): true,
-		repo.DraftDiscardedKey("example.com/a", id):     true,
-		repo.DraftKey("example.com/b", id):              false,
-		repo.DraftKey("example.com/a/b", id):            false,
-	} {
-		for _, action := range []string{"s3:PutObject", "s3:GetObject"} {
-			if got := allows(publisher, action, arn+"inbox/"+key); got != want {
-				t.Errorf("%s of %s: %t", action, key, got)
-			}
+// TestRead: nothing that stands for a name is left, and a bucket's name is no
+// part of another's.
+func TestRead(t *testing.T) {
+	at := Places{Public: Place{"bucket", "/tuf/"}, Inbox: Place{Bucket: "bucket-inbox"}}
+	for _, document := range Documents {
+		p, err := Read(folder, document, at, "example.org/x")
+		if err != nil {
+			t.Fatal(err)
 		}
-		if allows(publisher, "s3:DeleteObject", arn+"inbox/"+key) || allows(signer, "s3:PutObject", arn+"inbox/"+key) {
-			t.Errorf("%s can be deleted, or written by the signer", key)
-		}
-	}
-}
-
-// allows reports whether a statement allows an action, as S3 matches: * is any
-// characters, slashes too, and ? is one.
-func allows(p Policy, action, resource string) bool {
-	for _, s := range p.Statement {
-		if s.Effect != "Allow" || !slices.Contains(s.Action, action) {
-			continue
-		}
-		for _, r := range s.Resource {
-			pattern := strings.NewReplacer(`\*`, ".*", `\?`, ".").Replace(regexp.QuoteMeta(r))
-			if regexp.MustCompile("^" + pattern + "$").MatchString(resource) {
-				return true
+		for _, left := range []string{publicBucket, inboxBucket, collection} {
+			if strings.Contains(p.JSON(), left) {
+				t.Errorf("%s: %s is left in %s", document, left, p.JSON())
 			}
 		}
 	}
-	return false
-}
-
-// TestPlaceholders: what is to be filled in stays readable for those who do.
-func TestPlaceholders(t *testing.T) {
-	at := Places{Public: Place{"${public}", "${prefix}"}, Inbox: Place{Bucket: "<inbox>"}}
-	text := Publisher(at, "${collection}").JSON()
-	for _, want := range []string{
-		`"arn:aws:s3:::${public}/${prefix}/${collection}/targets/*"`,
-		`"arn:aws:s3:::<inbox>/${collection}/submissions/??????????????????????????.json"`,
-	} {
-		if !strings.Contains(text, want) {
-			t.Errorf("no %s in %s", want, text)
-		}
+	p, err := Read(folder, "publisher", at, "example.org/x")
+	if err != nil {
+		t.Fatal(err)
 	}
-}
-
-func TestFor(t *testing.T) {
-	at := Places{Public: Place{Bucket: "public"}, Inbox: Place{Bucket: "public-inbox"}}
-	got := Bucket(Signer(at).For("public", "one", "two"))
-	want := `{"Version":"2012-10-17","Statement":[` +
-		`{"Effect":"Allow","Principal":{"AWS":["one","two"]},"Action":["s3:ListBucket"],"Resource":["arn:aws:s3:::public"]},` +
-		`{"Effect":"Allow","Principal":{"AWS":["one","two"]},"Action":["s3:GetObject"],"Resource":["arn:aws:s3:::public/*"]},` +
-		`{"Effect":"Allow","Principal":{"AWS":["one","two"]},"Action":["s3:PutObject"],"Resource":["arn:aws:s3:::public/*/metadata/*.*.json","arn:aws:s3:::public/*/metadata/timestamp.json"]}]}`
-	if diff := cmp.Diff(want, got.JSON()); diff != "" {
+	got := map[string][]string{}
+	for _, s := range p.For("bucket", "one", "two") {
+		got[s.Sid] = append(s.Principal.AWS, s.Resource...)
+	}
+	want := map[string][]string{
+		"TellMissingFromForbidden": {"one", "two", "arn:aws:s3:::bucket"},
+		"Read":                     {"one", "two", "arn:aws:s3:::bucket/tuf/example.org/x/*"},
+		"Create":                   {"one", "two", "arn:aws:s3:::bucket/tuf/example.org/x/targets/*"},
+		"UploadInParts":            {"one", "two", "arn:aws:s3:::bucket/tuf/example.org/x/targets/*"},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -37,8 +37,9 @@ type S3 struct {
 }
 
 // VersityGW starts versitygw over a temporary directory for the time of the
-// test.
-func VersityGW(t testing.TB) S3 {
+// test. Flags are more of those of its backend: without --sidecar the policy of a
+// bucket is an extended attribute, which holds 4 KB on many filesystems.
+func VersityGW(t testing.TB, flags ...string) S3 {
 	t.Helper()
 	bin := build(t, "versitygw-"+versityVersion, func(out string) *exec.Cmd {
 		cmd := exec.Command("go", "install", "github.com/versity/versitygw/cmd/versitygw@"+versityVersion)
@@ -48,7 +49,8 @@ func VersityGW(t testing.TB) S3 {
 	return start(t, func(addr string, s S3) *exec.Cmd {
 		data := t.TempDir()
 		args := []string{"--port", addr, "--region", s.Region, "--quiet", "--keep-alive", "--iam-dir", t.TempDir(), "posix"}
-		if !hasXattrs(data) {
+		args = append(args, flags...)
+		if len(flags) == 0 && !hasXattrs(data) {
 			args = append(args, "--sidecar", t.TempDir())
 		}
 		cmd := exec.Command(bin, append(args, data)...)

@@ -7,11 +7,14 @@ import (
 	"encoding/xml"
 	"io"
 	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
-	"github.com/minio/minio-go/v7/pkg/credentials"
 )
 
 // NewUser makes a user of versitygw, who may do what the policies of buckets
@@ -49,20 +52,18 @@ func (s S3) NewUser(t testing.TB, name string) S3 {
 	return user
 }
 
-// Assume makes credentials of MinIO that may do what a policy allows and
+// NewMinIOUser makes a user of MinIO, who may do what a policy allows and
 // nothing else.
-func (s S3) Assume(t testing.TB, policy string) S3 {
+func (s S3) NewMinIOUser(t testing.TB, name, policy string) S3 {
 	t.Helper()
-	assumed, err := credentials.NewSTSAssumeRole(s.Endpoint, credentials.STSAssumeRoleOptions{
-		AccessKey: s.AccessKey, SecretKey: s.SecretKey, Location: s.Region, Policy: policy,
-	})
-	if err != nil {
-		t.Fatal(err)
+	user := s
+	user.AccessKey, user.SecretKey = name, name+"-has-no-secret"
+	cmd := exec.CommandContext(t.Context(), "go", "run", "./user", s.Host(), user.AccessKey, user.SecretKey)
+	cmd.Dir = filepath.Join(moduleRoot(t), "tools", "minio")
+	cmd.Env = append(os.Environ(), "GOFLAGS=-mod=readonly", "GOWORK=off", "MINIO_ROOT_USER="+s.AccessKey, "MINIO_ROOT_PASSWORD="+s.SecretKey)
+	cmd.Stdin = strings.NewReader(policy)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("make the user %s: %v\n%s", name, err, out)
 	}
-	got, err := assumed.GetWithContext(nil)
-	if err != nil {
-		t.Fatalf("assume a role: %v", err)
-	}
-	s.AccessKey, s.SecretKey, s.Token = got.AccessKeyID, got.SecretAccessKey, got.SessionToken
-	return s
+	return user
 }

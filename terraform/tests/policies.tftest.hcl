@@ -105,8 +105,32 @@ run "policies" {
     error_message = "Garbage collection may delete roots or timestamps."
   }
   assert {
+    condition     = contains(flatten([for s in jsondecode(output.gc).Statement : s.Resource if s.Sid == "RemoveGarbage"]), "arn:aws:s3:::pub/*/metadata/probe-*")
+    error_message = "Garbage collection may not remove what a probe of the store has left."
+  }
+  assert {
     condition     = alltrue(flatten([for s in jsondecode(output.gc).Statement : [for r in s.Resource : !strcontains(r, "/keys/") && !strcontains(r, "/submissions/")] if contains(s.Action, "s3:DeleteObject")]))
     error_message = "Garbage collection may delete sealed keys or submissions."
+  }
+}
+
+# Whatever somebody may write they may write with a condition only.
+run "conditions" {
+  command = plan
+  module {
+    source = "./modules/policies"
+  }
+  variables {
+    public_bucket = "pub"
+    inbox_bucket  = "inb"
+    collections   = { "example.com/scripts" = { delegates = { ci = ["releases/"] } } }
+  }
+  assert {
+    condition = alltrue([for document in concat(values(output.publishers), values(output.delegates["example.com/scripts"]), values(output.signer), [output.gc]) :
+      toset(flatten([for s in jsondecode(document).Statement : s.Resource if contains(s.Action, "s3:PutObject") && s.Effect == "Allow"])) ==
+      toset(flatten([for s in jsondecode(document).Statement : s.Resource if contains(s.Action, "s3:PutObject") && s.Effect == "Deny"]))
+    ])
+    error_message = "Something may be written over without a word about what is there."
   }
 }
 

@@ -132,7 +132,7 @@ locals {
   gc_statements = concat([
     local.list,
     { Sid = "Read", Effect = "Allow", Action = ["s3:GetObject"], Resource = ["${local.public}/*", "${local.inbox}/*/submissions/*", "${local.inbox}/*/parts/*", "${local.inbox}/*/receipts/*", "${local.inbox}/*/drafts/*"] },
-    { Sid = "RemoveGarbage", Effect = "Allow", Action = ["s3:DeleteObject"], Resource = [local.slots, local.garbage_mark, "${local.public}/*/targets/*"] },
+    { Sid = "RemoveGarbage", Effect = "Allow", Action = ["s3:DeleteObject"], Resource = [local.slots, local.garbage_mark, "${local.public}/*/metadata/probe-*", "${local.public}/*/targets/*"] },
     { Sid = "Mark", Effect = "Allow", Action = ["s3:PutObject"], Resource = [local.garbage_mark] },
     { Sid = "RemoveOldMail", Effect = "Allow", Action = ["s3:DeleteObject"], Resource = ["${local.inbox}/*/parts/*", "${local.inbox}/*/receipts/*", "${local.inbox}/*/drafts/*"] },
     { Sid = "KeepRoots", Effect = "Deny", Action = ["s3:DeleteObject"], Resource = ["${local.public}/*/metadata/*.root.json", local.timestamp] },
