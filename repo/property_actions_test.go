@@ -1,0 +1,425 @@
+package repo_test
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"publisher/internal/forge"
+	"publisher/repo"
+	"publisher/repo/tuf"
+	"publisher/storage"
+)
+
+// This file is what people do.
+
+// draw draws a deed.
+func (c *crowd) draw(rt *rapid.T) *deed {
+	deeds := []func(*rapid.T) *deed{
+		c.drawPublish, c.drawPublish, c.drawPublish, c.drawPublish, c.drawPublish,
+		c.drawRotation, c.drawRefresh, c.drawCollection, c.drawRenewal,
+	}
+	if len(c.drafts) > 0 && rapid.Bool().Draw(rt, "goes on with a draft") {
+		return c.drawSigning(rt)
+	}
+	return rapid.SampledFrom(deeds).Draw(rt, "deed")(rt)
+}
+
+func (c *crowd) drawPerson(rt *rapid.T) *person {
+	return rapid.SampledFrom(c.people).Draw(rt, "person")
+}
+
+// drawRefresh has the signer sign snapshot and timestamp again.
+func (c *crowd) drawRefresh(rt *rapid.T) *deed {
+	force := rapid.Bool().Draw(rt, "force")
+	return &deed{name: fmt.Sprintf("refresh, force %v", force), after: c.model, ends: []string{"done"}, run: func(s storage.Store) error {
+		_, err := c.at(c.signer, s).refresh(force)
+		return err
+	}}
+}
+
+// drawCollection has an owner collect garbage.
+func (c *crowd) drawCollection(rt *rapid.T) *deed {
+	owner := rapid.SampledFrom(c.people[:2]).Draw(rt, "owner")
+	return &deed{name: owner.name + " collects garbage", after: c.model, ends: []string{"done"}, gc: true, run: func(s storage.Store) error {
+		c.collected = c.now
+		collector := c.at(owner, s).collector()
+		collector.Renew = c.at(c.signer, s).collector().Renew
+		found, err := collector.Find(c.t.Context())
+		if err == nil {
+			_, err = collector.Remove(c.t.Context(), found)
+		}
+		return err
+	}}
+}
+
+// drawRenewal has somebody sign again what is due, as far as their keys go.
+func (c *crowd) drawRenewal(rt *rapid.T) *deed {
+	p := c.drawPerson(rt)
+	d := &deed{
+		name: p.name + " publishes nothing", after: c.model, grace: true,
+		ends: []string{"done", "threshold", "draft", c.expired(rt)},
+		run: func(s storage.Store) error {
+			_, err := c.publisher(p, s).Publish(c.t.Context(), nil)
+			return err
+		},
+	}
+	mine := slices.Collect(maps.Keys(p.ring))
+	for role := range c.model.Books {
+		n, by := c.notes[role], c.model.deciding(role)
+		if c.now.Before(n.expires.Add(-365 * 24 * time.Hour / 3)) {
+			continue
+		}
+		switch {
+		case n.waiting: // whoever delegates to it makes it anew
+			d.perhaps = append(d.perhaps, role, above(role))
+		case held(mine, by.Keys) >= by.Threshold:
+			d.changed = append(d.changed, role)
+		}
+	}
+	return d
+}
+
+// expired is how a publish ends that would succeed if root were not so old.
+func (c *crowd) expired(rt *rapid.T) string {
+	if c.now.Before(c.newest(rt).Root().Signed.Expires) {
+		return "done"
+	}
+	return "rejected"
+}
+
+// drawPublish has somebody publish a few changes, which they may or may not have
+// the keys for.
+func (c *crowd) drawPublish(rt *rapid.T) *deed {
+	p := c.drawPerson(rt)
+	var changes []repo.Change
+	for range rapid.IntRange(1, 3).Draw(rt, "changes") {
+		changes = append(changes, c.drawChange(rt, p))
+	}
+	v := c.model.publish(changes, p.ring, c.notes)
+	d := &deed{
+		name: fmt.Sprintf("%s publishes %s", p.name, c.tell(changes)),
+		ends: []string{v.Kind}, after: v.after, changed: v.changed, grace: slices.Contains(v.changed, tuf.RoleTargets),
+		run: func(s storage.Store) error {
+			_, err := c.publisher(p, s).Publish(c.t.Context(), changes)
+			return err
+		},
+	}
+	if d.after == nil {
+		d.after = c.model
+	}
+	if v.Kind == "done" && len(v.changed) > 0 {
+		d.ends = []string{c.expired(rt)}
+	}
+	var needs []deciding
+	for _, role := range v.changed {
+		if !slices.Contains(v.started, role) {
+			needs = append(needs, v.after.deciding(role))
+		}
+	}
+	d.draft = c.keep(p, v.changed, needs, v.after)
+	return d
+}
+
+// tell names changes with what matters of them.
+func (c *crowd) tell(changes []repo.Change) string {
+	var all []string
+	for _, change := range changes {
+		text := fmt.Sprintf("%s in %s %q", change, change.Role, change.Source)
+		if d := change.Delegation; d != nil {
+			text += fmt.Sprintf(" +%d -%d keys, +%q -%q, threshold %d", len(d.Keys), len(d.RemoveKeys), d.Paths, d.RemovePaths, d.Threshold)
+		}
+		all = append(all, text)
+	}
+	return strings.Join(all, "; ")
+}
+
+func (c *crowd) drawChange(rt *rapid.T, p *person) repo.Change {
+	kind := rapid.SampledFrom([]string{"target", "target", "target", "target", "grant", "grant", "grant", "witness"}).Draw(rt, "kind")
+	switch kind {
+	case "target":
+		return c.drawTarget(rt, p)
+	case "grant":
+		return c.drawGrant(rt)
+	}
+	return witness(c.drawRole(rt, p))
+}
+
+// drawRole draws a role, mostly one that a person has keys of.
+func (c *crowd) drawRole(rt *rapid.T, p *person) string {
+	var mine []string
+	for _, role := range slices.Sorted(maps.Keys(c.model.Books)) {
+		if held(slices.Collect(maps.Keys(p.ring)), c.model.deciding(role).Keys) > 0 {
+			mine = append(mine, role)
+		}
+	}
+	if len(mine) > 0 && !c.seldom(rt) {
+		return rapid.SampledFrom(mine).Draw(rt, "role")
+	}
+	return rapid.SampledFrom([]string{tuf.RoleTargets, "ci", "rel", "ci.s"}).Draw(rt, "role")
+}
+
+// drawTarget draws a change of a target, mostly one that the role may list.
+func (c *crowd) drawTarget(rt *rapid.T, p *person) repo.Change {
+	role := c.drawRole(rt, p)
+	names := bookNames[:len(bookNames)-1]
+	if chain, ok := c.model.chain(role); ok && !c.seldom(rt) {
+		inside := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return outside(chain, name) })
+		if len(inside) > 0 {
+			names = inside
+		}
+	}
+	name := rapid.SampledFrom(names).Draw(rt, "name")
+	content := rapid.SampledFrom(append(bookContents, "-")).Draw(rt, "content")
+	if content == "-" {
+		return in(role, remove(name))
+	}
+	return in(role, add(name, content))
+}
+
+// grantPaths is the paths that delegations get.
+var grantPaths = []string{"ci/*", "ci/s/*", "rel/*", "*"}
+
+// drawGrant draws a change of a delegation.
+func (c *crowd) drawGrant(rt *rapid.T) repo.Change {
+	role := rapid.SampledFrom([]string{"ci", "ci", "rel", "ci.s"}).Draw(rt, "role")
+	if _, ok := c.model.chain(above(role)); !ok && !c.seldom(rt) {
+		role = "ci"
+	}
+	if i := c.model.grant(role); i >= 0 && !c.seldom(rt) {
+		return c.drawEdit(rt, role, c.model.Books[above(role)].Grants[i])
+	}
+	d := &repo.DelegationChange{
+		Paths: rapid.SliceOfNDistinct(rapid.SampledFrom(grantPaths), 1, 3, rapid.ID).Draw(rt, "paths"),
+		Keys:  c.drawKeys(rt, rapid.IntRange(1, 3).Draw(rt, "keys")),
+	}
+	d.Threshold = rapid.Int64Range(0, int64(len(d.Keys))).Draw(rt, "threshold")
+	switch {
+	case !c.seldom(rt):
+	case rapid.Bool().Draw(rt, "no paths"):
+		d.Paths = nil
+	default:
+		d.Threshold = int64(len(d.Keys)) + 1
+	}
+	if rapid.Bool().Draw(rt, "terminating") {
+		yes := true
+		d.Terminating = &yes
+	}
+	return granting(repo.Add, role, d)
+}
+
+// seldom is for what cannot be published.
+func (c *crowd) seldom(rt *rapid.T) bool { return rapid.IntRange(0, 9).Draw(rt, "seldom") == 9 }
+
+func granting(action repo.Action, role string, d *repo.DelegationChange) repo.Change {
+	return repo.Change{ID: role, Action: action, Type: repo.TypeDelegation, Role: role, Delegation: d}
+}
+
+// drawEdit draws a change of a delegation that is there.
+func (c *crowd) drawEdit(rt *rapid.T, role string, g grant) repo.Change {
+	d := &repo.DelegationChange{}
+	switch rapid.SampledFrom([]string{"key", "keys", "paths", "threshold", "terminating", "drop"}).Draw(rt, "edit") {
+	case "key": // of somebody, in place of another
+		d.Keys = c.drawKeys(rt, 1)
+		d.RemoveKeys = []string{rapid.SampledFrom(g.By.Keys).Draw(rt, "key")}
+	case "keys":
+		d.Keys = c.drawKeys(rt, rapid.IntRange(0, 1).Draw(rt, "more"))
+		d.RemoveKeys = rapid.SliceOfNDistinct(rapid.SampledFrom(g.By.Keys), 0, len(g.By.Keys), rapid.ID).Draw(rt, "fewer")
+	case "paths":
+		d.Paths = rapid.SliceOfNDistinct(rapid.SampledFrom(grantPaths), 0, 2, rapid.ID).Draw(rt, "more paths")
+		d.RemovePaths = rapid.SliceOfNDistinct(rapid.SampledFrom(grantPaths), 0, 2, rapid.ID).Draw(rt, "fewer paths")
+	case "threshold":
+		d.Threshold = rapid.Int64Range(1, int64(len(g.By.Keys))).Draw(rt, "threshold")
+	case "terminating":
+		other := !g.Terminating
+		d.Terminating = &other
+	case "drop":
+		return dropping(role)
+	}
+	return granting(rapid.SampledFrom([]repo.Action{repo.Add, repo.Update}).Draw(rt, "action"), role, d)
+}
+
+// drawKeys draws keys of n different people, new ones or ones that they have.
+func (c *crowd) drawKeys(rt *rapid.T, n int) []tuf.Key {
+	var keys []tuf.Key
+	for _, p := range rapid.Permutation(c.people).Draw(rt, "people")[:n] {
+		keys = append(keys, c.drawKey(rt, p))
+	}
+	return keys
+}
+
+func (c *crowd) drawKey(rt *rapid.T, p *person) tuf.Key {
+	if len(p.keys) == 0 || rapid.Bool().Draw(rt, "a new key") {
+		return c.newKey(p)
+	}
+	return rapid.SampledFrom(p.keys).Draw(rt, "key")
+}
+
+// drawRotation has somebody replace the keys of a top-level role, or make a root
+// that lasts longer.
+func (c *crowd) drawRotation(rt *rapid.T) *deed {
+	p := rapid.SampledFrom(append(c.people, c.people[:2]...)).Draw(rt, "person")
+	r := repo.Rotation{Roles: map[string]repo.Signers{}, Grace: repo.DefaultGrace, After: c.notes[tuf.RoleRoot].version}
+	after, changed := c.model.clone(), []string{tuf.RoleRoot}
+	needs := []deciding{c.model.Top[tuf.RoleRoot]}
+	role := rapid.SampledFrom(append(tuf.TopLevel, "")).Draw(rt, "role")
+	if role != "" {
+		s := c.drawSigners(rt, role)
+		r.Roles[role] = s
+		by := deciding{Threshold: int(s.Threshold)}
+		for _, key := range s.Keys {
+			by.Keys = append(by.Keys, key.ID())
+		}
+		slices.Sort(by.Keys)
+		after.Top[role] = by
+	}
+	needs = append(needs, after.Top[tuf.RoleRoot])
+	if role == tuf.RoleTargets {
+		changed = append(changed, role)
+		needs = append(needs, c.model.Top[role], after.Top[role])
+	}
+	return &deed{
+		name: fmt.Sprintf("%s rotates %q", p.name, role), after: after, changed: changed,
+		ends: []string{ends(p.ring, needs, needs[:2])}, grace: role == tuf.RoleTargets,
+		draft: c.keep(p, changed, needs, after),
+		run: func(s storage.Store) error {
+			_, err := c.publisher(p, s).Rotate(c.t.Context(), r)
+			return err
+		},
+	}
+}
+
+// ends is how it ends if somebody signs with some keys what others may have to
+// sign, too: without a signature of the first ones nothing begins.
+func ends(ring forge.Ring, needs, first []deciding) string {
+	mine := slices.Collect(maps.Keys(ring))
+	switch {
+	case met(mine, needs):
+		return "done"
+	case slices.ContainsFunc(first, func(by deciding) bool { return held(mine, by.Keys) > 0 }):
+		return "draft"
+	}
+	return "threshold"
+}
+
+func met(keys []string, needs []deciding) bool {
+	return !slices.ContainsFunc(needs, func(by deciding) bool { return held(keys, by.Keys) < by.Threshold })
+}
+
+// drawSigners draws who is to sign for a top-level role.
+func (c *crowd) drawSigners(rt *rapid.T, role string) repo.Signers {
+	var s repo.Signers
+	if role == tuf.RoleSnapshot || role == tuf.RoleTimestamp {
+		for range rapid.IntRange(1, 2).Draw(rt, "keys") {
+			s.Keys = append(s.Keys, c.newKey(c.signer))
+		}
+	} else {
+		for _, p := range rapid.SampledFrom([][]*person{c.people[:2], c.people[:1], c.people[1:2]}).Draw(rt, "owners") {
+			s.Keys = append(s.Keys, c.drawKey(rt, p))
+		}
+	}
+	s.Threshold = rapid.Int64Range(1, int64(len(s.Keys))).Draw(rt, "threshold")
+	return s
+}
+
+// An openDraft is a draft, and what is known of it.
+type openDraft struct {
+	*repo.Draft
+	roles []string
+	needs []deciding
+	keys  []string // that have signed
+	after *model
+	done  bool // it is published
+
+	at    time.Time
+	notes map[string]note
+}
+
+// keep remembers a draft that somebody has begun.
+func (c *crowd) keep(p *person, roles []string, needs []deciding, after *model) func(*repo.Draft) {
+	keys := slices.Collect(maps.Keys(p.ring))
+	return func(d *repo.Draft) {
+		c.drafts = append(c.drafts, &openDraft{Draft: d, roles: roles, needs: needs, keys: keys, after: after, at: c.now, notes: c.notes})
+		c.drafts = c.drafts[max(0, len(c.drafts)-3):]
+	}
+}
+
+// drawSigning has somebody sign a draft that has come to them as a file, and
+// publish it if that was the last signature.
+func (c *crowd) drawSigning(rt *rapid.T) *deed {
+	o := rapid.SampledFrom(c.drafts).Draw(rt, "draft")
+	p := c.drawPerson(rt)
+	keys := append(slices.Collect(maps.Keys(p.ring)), o.keys...)
+	d := &deed{
+		name:  fmt.Sprintf("%s signs the draft of %q", p.name, o.roles),
+		after: c.merged(o), changed: o.roles, grace: slices.Contains(o.roles, tuf.RoleTargets),
+		ends: c.draftEnds(rt, o, met(keys, o.needs)),
+	}
+	d.run = func(s storage.Store) error { return c.sign(p, o, s) }
+	d.draft = func(signed *repo.Draft) { o.Draft, o.keys = signed, keys }
+	d.done = func() { o.done = true }
+	return d
+}
+
+// merged is what the collection says when a draft is published.
+func (c *crowd) merged(o *openDraft) *model {
+	m := c.model.clone()
+	for _, role := range o.roles {
+		if role == tuf.RoleRoot {
+			m.Top = o.after.Top
+		} else {
+			m.Books[role] = o.after.Books[role]
+		}
+	}
+	m.prune()
+	return m
+}
+
+// draftEnds is how it may end to sign a draft. Where nothing has happened since
+// it was made, there is one way.
+func (c *crowd) draftEnds(rt *rapid.T, o *openDraft, complete bool) []string {
+	end := "draft"
+	if complete {
+		end = "done"
+	}
+	untouched := maps.EqualFunc(o.notes, c.notes, func(a, b note) bool { return a.version == b.version })
+	switch {
+	case o.done && c.collected.Before(o.at):
+		return []string{"published"}
+	case o.done:
+		return []string{"published", "stale"}
+	case untouched && !c.broken && c.collected.Before(o.at) && c.now.Sub(o.at) < 24*time.Hour && c.expired(rt) == "done":
+		return []string{end}
+	}
+	return []string{end, "stale", "rejected", "burned", "published"}
+}
+
+func (c *crowd) sign(p *person, o *openDraft, s storage.Store) error {
+	data, err := o.Encode()
+	if err != nil {
+		return err
+	}
+	draft, err := repo.ParseDraft(data)
+	if err != nil {
+		return err
+	}
+	publisher := c.publisher(p, s)
+	l := &repo.Loader{Source: s, Collection: collection, Cache: publisher.Cache, Now: c.now, IgnoreExpiry: true, TimestampFirst: true}
+	v, err := l.Load(c.t.Context())
+	if err != nil {
+		return err
+	}
+	r, err := v.Review(c.t.Context(), draft, s, c.now)
+	if err != nil {
+		return err
+	}
+	if _, err := r.Sign(c.t.Context(), p.ring, ""); err != nil {
+		return err
+	}
+	_, err = publisher.PublishDraft(c.t.Context(), r)
+	return err
+}
