@@ -56,6 +56,7 @@ func TestLayers(t *testing.T) {
 		{`^publisher/(repo|trust)\b`, `^publisher/storage/|aws-sdk|minio-go|spf13/cobra|charm\.land`, "the brain knows no driver and no terminal"},
 		{`^publisher/lambda$`, `^publisher/(storage/|trust|cmd)|aws-sdk|aws-lambda-go|minio-go|spf13/cobra|charm\.land|^net/http$`, "the signer's library knows neither a driver nor where it runs"},
 		{`^publisher/lambda/`, `^publisher/(trust|cmd)|minio-go|spf13/cobra|charm\.land`, "the function starts fast because it is small"},
+		{`^publisher/internal/notary$`, `^publisher/(storage|trust|cmd|lambda)\b|^publisher/repo$|^net/http$|spf13/cobra`, "the reader of Notary's format knows no store, no network and no terminal"},
 		{`^publisher/repo/(tuf|strict|keys)(/|$)`, `^publisher/(storage|repo|trust)$`, "formats and keys know no collection"},
 	} {
 		for path, p := range packages(t) {
