@@ -1,6 +1,7 @@
 package repo_test
 
 import (
+	"bytes"
 	"errors"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"publisher/internal/forge"
 	"publisher/repo"
 	"publisher/repo/tuf"
+	"publisher/storage"
 )
 
 // ceremony is a collection whose targets role needs two of three people, each
@@ -217,4 +219,51 @@ func TestReviewAway(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.mustBeClean()
+}
+
+// TestPublishDraftTwice: of two who add the last signature, each their own, one
+// may be interrupted after the slot is written. The other one completes what
+// stands there; what somebody else has put into the slot burns the number.
+func TestPublishDraftTwice(t *testing.T) {
+	for name, test := range map[string]struct {
+		slot func(theirs *repo.Review) []byte
+		want error
+	}{
+		"the same draft":             {func(theirs *repo.Review) []byte { return theirs.Draft.Files[tuf.RoleTargets] }, nil},
+		"too few signatures":         {func(*repo.Review) []byte { return nil }, &repo.BurnedError{}},
+		"something else in the slot": {func(*repo.Review) []byte { return []byte("garbage") }, &repo.BurnedError{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newCeremony(t)
+			first := c.mustDraft(c.as(0), add("a", "1"))
+			if _, err := c.as(1, first).Publish(t.Context(), []repo.Change{add("a", "1")}); err != nil {
+				t.Fatal(err)
+			}
+			draft := c.mustDraft(c.as(0), add("b", "2"))
+			theirs, ours := c.mustReview(draft), c.mustReview(travel(t, draft))
+			if _, err := theirs.Sign(t.Context(), c.people[1], ""); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := ours.Sign(t.Context(), c.people[2], ""); err != nil {
+				t.Fatal(err)
+			}
+			slot := test.slot(theirs)
+			if slot == nil {
+				slot = draft.Files[tuf.RoleTargets]
+			}
+			if _, err := c.store.Put(t.Context(), repo.SlotKey(collection, tuf.RoleTargets, 2), bytes.NewReader(slot), storage.Absent); err != nil {
+				t.Fatal(err)
+			}
+			_, err := c.as(2).PublishDraft(t.Context(), ours)
+			if burned := (*repo.BurnedError)(nil); (test.want != nil) != errors.As(err, &burned) || test.want == nil && err != nil {
+				t.Fatalf("publishing says %v", err)
+			}
+			if test.want == nil {
+				c.mustBeClean()
+				if got := c.targets()["b"]; got != sum("2") {
+					t.Errorf("b is %q", got)
+				}
+			}
+		})
+	}
 }

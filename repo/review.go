@@ -39,6 +39,11 @@ type RoleReview struct {
 	Expires time.Time `json:"expires"`
 	Before  time.Time `json:"expires_before,omitzero"` // of the published version
 	Signed  []string  `json:"signed,omitempty"`        // key IDs
+
+	// RootFirst says of a root that old keys are lost: clients take nothing from
+	// its publication until the rest has followed.
+	RootFirst bool `json:"root_first,omitempty"`
+
 	Difference
 
 	// Targets is those added or changed, as the role describes them now.
@@ -294,7 +299,7 @@ func (r *Review) compareRoot(review *RoleReview) {
 		review.From, review.Before = before.Version, before.Expires
 	}
 	after := &r.p.root.Signed
-	review.To, review.Expires = after.Version, after.Expires
+	review.To, review.Expires, review.RootFirst = after.Version, after.Expires, after.Publisher.RootFirst
 	review.Difference = compareRoots(before, after)
 }
 

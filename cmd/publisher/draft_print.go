@@ -206,6 +206,9 @@ func (p *reviewPrinter) role(r repo.RoleReview) {
 	if r.Reordered {
 		p.linef(1, "delegations have another order of priority")
 	}
+	if r.RootFirst {
+		p.linef(1, "old keys are lost: it is published before what it names keys for, and no client takes anything in between")
+	}
 	p.lifetimes(r.Lifetimes)
 	p.expiry(r)
 	if len(r.Signed) > 0 {

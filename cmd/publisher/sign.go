@@ -463,13 +463,21 @@ func (s *ceremony) stillMissing() error {
 	case s.keyless != "":
 		return &cliError{
 			err:  fmt.Errorf("every signature is there, but the key of %s, with which draft %s is published, is not here", s.keyless, shortID(s.d)),
-			hint: "publisher sign " + s.c.Name() + " on the machine that has it publishes the draft",
+			hint: s.elsewhere(),
 			code: exitThreshold,
 		}
 	case len(missing) == 0:
 		return nil
 	}
 	return draftError(s.c.Name(), missing)
+}
+
+// elsewhere is how a draft is published by those who have the online keys.
+func (s *ceremony) elsewhere() string {
+	if s.d.review.Covers(tuf.RoleRoot) {
+		return "publisher key rotate " + s.c.Name() + " … again, as it was begun, publishes it"
+	}
+	return "publisher sign " + s.c.Name() + " on the machine that has it publishes the draft"
 }
 
 // giveUp discards the draft, here and in the inbox.
@@ -519,6 +527,9 @@ func (a *app) publishDraft(ctx context.Context, k *desk, d *draft) (*repo.Receip
 		if again, lookErr := k.look(ctx, d.Draft, d.kept); lookErr == nil && errors.Is(again.dead, repo.ErrDraftPublished) {
 			return nil, nil
 		}
+	}
+	if as[*repo.BurnedError](err) {
+		return nil, hinted(err, "publisher publish %s, where the draft was made, makes a new one under the next number", k.c.Name())
 	}
 	if err != nil {
 		return nil, a.explain(k.c, err)
