@@ -59,8 +59,8 @@ type DelegationChange struct {
 	Paths       []string  `json:"paths,omitempty"` // patterns to add
 	RemoveKeys  []string  `json:"remove_keys,omitempty"`
 	RemovePaths []string  `json:"remove_paths,omitempty"`
-	AllPaths    bool      `json:"all_paths,omitempty"` // in place of its paths; with Update, take all of them away
-	Threshold   int64     `json:"threshold,omitempty"`
+	AllPaths    bool      `json:"all_paths,omitzero"` // in place of its paths; with Update, take all of them away
+	Threshold   int64     `json:"threshold,omitzero"`
 	Terminating *bool     `json:"terminating,omitempty"`
 }
 

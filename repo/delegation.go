@@ -118,7 +118,7 @@ type DelegationInfo struct {
 	Terminating bool     `json:"terminating"`
 
 	// Waiting says that its people have published nothing yet.
-	Waiting bool `json:"waiting,omitempty"`
+	Waiting bool `json:"waiting,omitzero"`
 }
 
 // Delegations is every delegation of the collection as it would be after these

@@ -29,8 +29,8 @@ type Difference struct {
 // A TrustChange is how the trust in one role changed.
 type TrustChange struct {
 	Role         string   `json:"role"`
-	New          bool     `json:"new,omitempty"`
-	Gone         bool     `json:"gone,omitempty"`
+	New          bool     `json:"new,omitzero"`
+	Gone         bool     `json:"gone,omitzero"`
 	KeysAdded    []string `json:"keys_added,omitempty"`
 	KeysRemoved  []string `json:"keys_removed,omitempty"`
 	Initial      []string `json:"initial,omitempty"`  // of the keys added, those said to sign a first, empty version and to be thrown away

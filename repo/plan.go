@@ -45,8 +45,8 @@ type RolePlan struct {
 	Changed     []string      `json:"changed,omitempty"`
 	Removed     []string      `json:"removed,omitempty"`
 	Delegations []TrustChange `json:"delegations,omitempty"`
-	Renewed     bool          `json:"renewed,omitempty"`  // signed again as it is
-	Resigned    bool          `json:"resigned,omitempty"` // likewise, because it loses a key that signed it
+	Renewed     bool          `json:"renewed,omitzero"`  // signed again as it is
+	Resigned    bool          `json:"resigned,omitzero"` // likewise, because it loses a key that signed it
 
 	KeyIDs    []string `json:"keyids"` // whose signatures it needs, Threshold of them
 	Threshold int64    `json:"threshold"`
