@@ -335,15 +335,16 @@ type openDraft struct {
 	after *model
 	done  bool // it is published
 
-	at    time.Time
-	notes map[string]note
+	at     time.Time
+	notes  map[string]note
+	faults int
 }
 
 // keep remembers a draft that somebody has begun.
 func (c *crowd) keep(p *person, roles []string, needs []deciding, after *model) func(*repo.Draft) {
 	keys := slices.Collect(maps.Keys(p.ring))
 	return func(d *repo.Draft) {
-		c.drafts = append(c.drafts, &openDraft{Draft: d, roles: roles, needs: needs, keys: keys, after: after, at: c.now, notes: c.notes})
+		c.drafts = append(c.drafts, &openDraft{Draft: d, roles: roles, needs: needs, keys: keys, after: after, at: c.now, notes: c.notes, faults: c.faults})
 		c.drafts = c.drafts[max(0, len(c.drafts)-3):]
 	}
 }
@@ -392,7 +393,7 @@ func (c *crowd) draftEnds(rt *rapid.T, o *openDraft, complete bool) []string {
 		return []string{"published"}
 	case o.done:
 		return []string{"published", "stale"}
-	case untouched && !c.broken && c.collected.Before(o.at) && c.now.Sub(o.at) < 24*time.Hour && c.expired(rt) == "done":
+	case untouched && o.faults == c.faults && c.collected.Before(o.at) && c.now.Sub(o.at) < 24*time.Hour && c.expired(rt) == "done":
 		return []string{end}
 	}
 	return []string{end, "stale", "rejected", "burned", "published"}

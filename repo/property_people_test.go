@@ -63,7 +63,7 @@ type crowd struct {
 
 	collected time.Time // when garbage was collected last
 	rotated   time.Time // when keys were replaced last
-	broken    bool      // a fault has hit some write
+	faults    int       // that have hit requests
 }
 
 func newCrowd(t *testing.T, rt *rapid.T) *crowd {
@@ -187,7 +187,9 @@ func (c *crowd) do(rt *rapid.T, d *deed, fault func(storagetest.Request) storage
 	}
 	marked := c.marked()
 	err := d.run(store)
-	c.broken = c.broken || fired
+	if fired {
+		c.faults++
+	}
 	kind := kindOf(err)
 	rt.Logf("%s: %s, fault: %v, ended with %q: %v", c.now.Format(time.DateTime), d.name, fired, kind, err)
 	switch {

@@ -80,7 +80,8 @@ func (p *Publisher) Publish(ctx context.Context, changes []Change) (*Published, 
 		if err != nil || plan.Empty() {
 			return &Published{Plan: plan}, err
 		}
-		sub, err := p.sign(ctx, plan, nil)
+		taken := map[string]int64{}
+		sub, err := p.free(ctx, taken, func() (*Submission, error) { return p.sign(ctx, plan, taken) })
 		if plan.Empty() {
 			return &Published{Plan: plan}, err
 		}

@@ -58,7 +58,7 @@ type Signers struct {
 // If it is interrupted, to run it again completes it; where the root says all
 // this already the receipt is nil. The errors are those of Publish.
 func (p *Publisher) Rotate(ctx context.Context, r Rotation) (*Receipt, error) {
-	var taken int64 // the last version of targets known to be taken
+	taken := map[string]int64{} // the last versions known to be taken
 	for lost := range maxRaces {
 		if err := giveWay(ctx, lost); err != nil {
 			return nil, err
@@ -75,14 +75,16 @@ func (p *Publisher) Rotate(ctx context.Context, r Rotation) (*Receipt, error) {
 		if done, err := r.Done(ctx, base); done || err != nil {
 			return nil, err
 		}
-		sub, err := p.signRotation(ctx, base, r, taken)
+		sub, err := p.free(ctx, taken, func() (*Submission, error) {
+			return p.signRotation(ctx, base, r, taken[tuf.RoleTargets])
+		})
 		if err != nil {
 			return nil, err
 		}
 		receipt, err := p.Commit(ctx, base, sub)
 		var burned *BurnedError
-		if errors.As(err, &burned) && burned.Role == tuf.RoleTargets {
-			taken = burned.Version
+		if errors.As(err, &burned) {
+			taken[burned.Role] = burned.Version
 		}
 		if !errors.Is(err, storage.ErrConflict) {
 			return receipt, err
