@@ -2,7 +2,6 @@ package storage
 
 import (
 	"context"
-	"net/http"
 	"time"
 )
 
@@ -19,12 +18,5 @@ func OnDate(ctx context.Context, tell func(time.Time)) context.Context {
 func TellDate(ctx context.Context, at time.Time) {
 	if tell, ok := ctx.Value(dateKey{}).(func(time.Time)); ok && !at.IsZero() {
 		tell(at)
-	}
-}
-
-// TellDateOf is TellDate with what the header of an answer says.
-func TellDateOf(ctx context.Context, header http.Header) {
-	if at, err := http.ParseTime(header.Get("Date")); err == nil {
-		TellDate(ctx, at)
 	}
 }

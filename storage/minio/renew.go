@@ -4,7 +4,7 @@ import (
 	"net/http"
 	"sync"
 
-	"publisher/storage"
+	"publisher/storage/internal/transport"
 )
 
 // A renewing transport leaves its connections behind after a write that was
@@ -27,7 +27,7 @@ func (r *renewing) RoundTrip(req *http.Request) (*http.Response, error) {
 	t := r.current()
 	resp, err := t.RoundTrip(req)
 	if err == nil {
-		storage.TellDateOf(req.Context(), resp.Header)
+		transport.TellDate(req.Context(), resp.Header)
 	}
 	if err == nil && req.Method == http.MethodPut && (resp.StatusCode >= 400 || req.ContentLength == 0) {
 		r.leave(t)

@@ -19,6 +19,7 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 	"publisher/storage"
 	"publisher/storage/internal/s3api"
+	"publisher/storage/internal/transport"
 )
 
 // api makes single requests to one bucket.
@@ -72,7 +73,7 @@ func tellDate(stack *middleware.Stack) error {
 	tell := middleware.DeserializeMiddlewareFunc("TellDate", func(ctx context.Context, in middleware.DeserializeInput, next middleware.DeserializeHandler) (middleware.DeserializeOutput, middleware.Metadata, error) {
 		out, meta, err := next.HandleDeserialize(ctx, in)
 		if resp, ok := out.RawResponse.(*smithyhttp.Response); ok {
-			storage.TellDateOf(ctx, resp.Header)
+			transport.TellDate(ctx, resp.Header)
 		}
 		return out, meta, err
 	})
