@@ -33,6 +33,11 @@ func checkNext(role string, version int64) error {
 	return unverified(role, fmt.Errorf("%w version %d", ErrLastVersion, version-1))
 }
 
+// unknown is how many timestamps may have been signed honestly since those that
+// are known. Clients that have not seen the new root yet, and a signer that
+// remembers what it has published, refuse fewer.
+const unknown = 100_000
+
 // maxCandidates is how many snapshots are looked at to find a sane one.
 const maxCandidates = 1000
 
@@ -149,6 +154,7 @@ func (v *View) Restart() map[string]int64 {
 		if seen := v.seen; seen != nil && seen.Signed.Version < sane {
 			timestamp = max(timestamp, seen.Signed.Version)
 		}
+		timestamp += unknown
 	}
 	return map[string]int64{tuf.RoleTimestamp: timestamp + 1, tuf.RoleSnapshot: snapshot + 1}
 }

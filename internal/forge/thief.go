@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -44,7 +43,7 @@ func ReadRing(trustDir string) (Ring, error) {
 
 // Announce is what a thief of the timestamp key does who can also write the
 // store: the published timestamp again, with another version.
-func Announce(ctx context.Context, store storage.Store, collection string, ring Ring, version int64) error {
+func Announce(ctx context.Context, store storage.Store, collection string, ring repo.Keyring, version int64) error {
 	key := repo.TimestampKey(collection)
 	data, there, err := storage.Read(ctx, store, key, repo.MaxTimestamp)
 	if err != nil {
@@ -63,7 +62,7 @@ func Announce(ctx context.Context, store storage.Store, collection string, ring 
 	for _, s := range old.Signatures {
 		signer, err := ring.Signer(ctx, tuf.RoleTimestamp, s.KeyID)
 		if err != nil {
-			return fmt.Errorf("key %s: %w", s.KeyID, fs.ErrNotExist)
+			return fmt.Errorf("key %s: %w", s.KeyID, err)
 		}
 		sig, err := signer.SignMessage(bytes.NewReader(f.Payload()))
 		if err != nil {

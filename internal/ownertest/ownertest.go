@@ -134,6 +134,23 @@ func (o *Owner) RotateKey(ctx context.Context, role string) (tuf.Key, error) {
 	return made.Key, err
 }
 
+// Recover has the signer's keys replaced by new ones, and the versions that a
+// thief has announced with them.
+func (o *Owner) Recover(ctx context.Context) error {
+	next := repo.Rotation{Roles: map[string]repo.Signers{}, Grace: repo.DefaultGrace, Recover: true}
+	for _, role := range []string{tuf.RoleSnapshot, tuf.RoleTimestamp} {
+		var made struct {
+			Key tuf.Key `json:"key"`
+		}
+		if err := o.ask(ctx, &made, "action", "rotate-key", "collection", o.Collection, "role", role); err != nil {
+			return err
+		}
+		next.Roles[role] = repo.Signers{Keys: []tuf.Key{made.Key}, Threshold: 1}
+	}
+	_, err := o.publisher(o.submit).Rotate(ctx, next)
+	return err
+}
+
 func (o *Owner) publisher(commit repo.CommitFunc) *repo.Publisher {
 	return &repo.Publisher{
 		Store: o.Public, Collection: o.Collection, Cache: o.cache, Keys: o.ring, Now: o.Now, Commit: commit,
