@@ -17,6 +17,7 @@ import (
 type turn struct {
 	owner, signer forge.Ring // signer is nil if the owner has all keys
 	rotation      repo.Rotation
+	delegation    *repo.Change // in place of the rotation
 }
 
 // rotations is every way to rotate, or in a short run every fourth. Each of its
@@ -67,6 +68,19 @@ func rotations() []operation {
 			w.window = true // for those who saw it
 			t.rotation = recovery(w.t, w.ring)
 			t.rotation.After = 4
+		}),
+		rotating("a delegation", func(w *world, t *turn) {
+			key := w.delegation("ci")
+			t.delegation = &repo.Change{Action: repo.Add, Type: repo.TypeDelegation, Role: "ci", Delegation: &repo.DelegationChange{
+				Keys: w.signers(1, 1).Keys, RemoveKeys: []string{key},
+			}}
+		}),
+		rotating("a delegation below a delegation", func(w *world, t *turn) {
+			w.delegation("ci")
+			key := w.delegation("ci.deep")
+			t.delegation = &repo.Change{Action: repo.Add, Type: repo.TypeDelegation, Role: "ci.deep", Delegation: &repo.DelegationChange{
+				Keys: w.signers(2, 2).Keys, RemoveKeys: []string{key}, Threshold: 2,
+			}}
 		}),
 	}
 	if !testing.Short() {
@@ -128,6 +142,17 @@ func (t *turn) share(signers func(id string) bool) {
 	}
 }
 
+// delegation makes a role with a target, and returns the ID of its key.
+func (w *world) delegation(role string) (keyID string) {
+	w.t.Helper()
+	key := w.signers(1, 1).Keys
+	w.mustPublish(repo.Change{Action: repo.Add, Type: repo.TypeDelegation, Role: role, Delegation: &repo.DelegationChange{
+		Keys: key, Paths: []string{"ci/*"},
+	}})
+	w.mustPublish(in(role, add("ci/x", role)))
+	return key[0].ID()
+}
+
 // lose forgets the keys of a role.
 func (t *turn) lose(w *world, role string) {
 	t.rotation.OldKeyLost, w.window = true, true
@@ -148,6 +173,10 @@ func (t *turn) run(w *world) error {
 	}
 	p := mine.publisher()
 	p.Commit = c.Commit
+	if t.delegation != nil {
+		_, err := p.Publish(w.t.Context(), []repo.Change{*t.delegation})
+		return err
+	}
 	_, err := p.Rotate(w.t.Context(), t.rotation)
 	return err
 }
