@@ -469,9 +469,9 @@ func TestRotateKilled(t *testing.T) {
 		after  bool
 		args   []string
 	}{
-		{"keys", false, toSigner},
+		{"rotate-key", false, toSigner},
 		{"cosign", false, toHere},
-		{"keys", true, toSigner},
+		{"rotate-key", true, toSigner},
 		{"cosign", true, toHere},
 		{"cosign", true, toSigner},
 	} {

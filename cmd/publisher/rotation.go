@@ -147,7 +147,11 @@ func (r *rotation) decide(ctx context.Context) error {
 		}
 		r.upper = upper.old
 	}
-	for _, role := range r.roles() {
+	roles := r.roles()
+	if begun.Role == r.role && begun.Online == r.after.Online && len(begun.Roles) > len(roles) {
+		roles = onlineRoles // they have moved, as far as the settings say
+	}
+	for _, role := range roles {
 		t, err := r.turnOf(ctx, role)
 		if err != nil {
 			return err
