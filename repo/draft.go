@@ -62,6 +62,13 @@ func (e *DraftError) Unwrap() []error {
 	return all
 }
 
+// A HalfError reports a draft of which an interrupted run has published a part:
+// all but the root, which comes last, or the root alone where that came first.
+// To commit Rest completes it.
+type HalfError struct{ Rest *Submission }
+
+func (e *HalfError) Error() string { return "an interrupted run has published a part of it" }
+
 // newDraft makes a draft of a submission. It fails for files that do not parse.
 func newDraft(sub *Submission) (*Draft, error) {
 	d := &Draft{Collection: sub.Collection, Files: maps.Clone(sub.Files)}

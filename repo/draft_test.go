@@ -2,7 +2,10 @@ package repo_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
+	"io"
+	"strings"
 	"testing"
 	"time"
 
@@ -179,9 +182,6 @@ func TestReview(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.mustBeClean()
-	if has, err := c.writersView().Has(t.Context(), draft); !has || err != nil {
-		t.Errorf("the published draft is not known as such: %v, %v", has, err)
-	}
 	if _, err := c.review(draft); !errors.Is(err, repo.ErrDraftPublished) {
 		t.Errorf("what is published could be signed again: %v", err)
 	}
@@ -266,4 +266,65 @@ func TestPublishDraftTwice(t *testing.T) {
 			}
 		})
 	}
+}
+
+// noRoots is a store that takes no root.
+type noRoots struct{ storage.Store }
+
+func (s noRoots) Put(ctx context.Context, key string, body io.ReadSeeker, prev storage.Version) (storage.Version, error) {
+	if strings.HasSuffix(key, ".root.json") {
+		return storage.Absent, errors.New("no roots today")
+	}
+	return s.Store.Put(ctx, key, body, prev)
+}
+
+// TestDraftHalfPublished: who publishes a draft with a new root, and is
+// interrupted before that is written, completes it.
+func TestDraftHalfPublished(t *testing.T) {
+	c := newCeremony(t)
+	first := c.mustDraft(c.as(0), add("a", "1"))
+	if _, err := c.as(1, first).Publish(t.Context(), []repo.Change{add("a", "1")}); err != nil {
+		t.Fatal(err)
+	}
+	root := c.writersView().Root().Signed
+	all := repo.Signers{Threshold: 3}
+	for _, id := range root.Roles[tuf.RoleTargets].KeyIDs {
+		all.Keys = append(all.Keys, root.Keys[id])
+	}
+	_, err := c.as(0).Rotate(t.Context(), repo.Rotation{Roles: map[string]repo.Signers{tuf.RoleTargets: all}, Grace: time.Second, After: 1})
+	var few *repo.DraftError
+	if !errors.As(err, &few) {
+		t.Fatalf("the rotation says %v", err)
+	}
+	r := c.mustReview(few.Draft)
+	for _, ring := range c.people[1:] {
+		if _, err := r.Sign(t.Context(), ring, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	good := c.store
+	c.store = noRoots{good}
+	if _, err := c.as(0).PublishDraft(t.Context(), r); err == nil {
+		t.Fatal("published without its root")
+	}
+	c.store = good
+	c.mustBeClean()
+	// Another copy of it will do, with signatures that lie beside it.
+	var half *repo.HalfError
+	if err := few.Draft.Merge(r.Draft); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.review(few.Draft); !errors.As(err, &half) {
+		t.Fatalf("half of it is published, and it is said that %v", err)
+	}
+	if _, err := c.as(0).Commit(t.Context(), nil, half.Rest); err != nil {
+		t.Fatal(err)
+	}
+	if got := c.writersView().Root().Signed.Version; got != 2 {
+		t.Errorf("root is at version %d", got)
+	}
+	if _, err := c.review(few.Draft); !errors.Is(err, repo.ErrDraftPublished) {
+		t.Errorf("completed, and it is said that %v", err)
+	}
+	c.mustBeClean()
 }

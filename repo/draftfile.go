@@ -222,50 +222,58 @@ func (c carried) Get(_ context.Context, key string) (storage.Object, error) {
 	return storage.Object{Body: io.NopCloser(bytes.NewReader(data)), Size: int64(len(data))}, nil
 }
 
-// Has reports whether what a draft says is published: in v itself, or in a
-// version that v follows from.
-func (v *View) Has(ctx context.Context, d *Draft) (bool, error) {
+// partsOf returns the published files that say what those of a draft say, in v
+// itself or in a version that v follows from, by role.
+func (v *View) partsOf(ctx context.Context, d *Draft) (map[string][]byte, error) {
+	there := map[string][]byte{}
 	if !v.Published() {
-		return false, nil
+		return there, nil
 	}
 	for role, data := range d.Files {
-		has, err := v.hasRole(ctx, role, data)
-		if err != nil || !has {
-			return false, err
+		find := v.targetsLike
+		if role == tuf.RoleRoot {
+			find = v.rootLike
+		}
+		found, err := find(ctx, role, data)
+		if err != nil {
+			return nil, err
+		}
+		if found != nil {
+			there[role] = found
 		}
 	}
-	return true, nil
+	return there, nil
 }
 
-func (v *View) hasRole(ctx context.Context, role string, data []byte) (bool, error) {
-	payload, err := payloadOf(role, data)
-	if err != nil {
-		return false, err
+// rootLike is the file of the root that says what data says, nil if there is
+// none.
+func (v *View) rootLike(ctx context.Context, role string, data []byte) ([]byte, error) {
+	want, err := tuf.Parse[tuf.Root](data, MaxRoot)
+	if err != nil || want.Signed.Version > v.Root().Signed.Version {
+		return nil, err
 	}
-	if role == tuf.RoleRoot {
-		f, err := tuf.Parse[tuf.Root](data, MaxRoot)
-		if err != nil || f.Signed.Version > v.Root().Signed.Version {
-			return false, err
-		}
-		there, _, err := v.read(ctx, SlotName(role, f.Signed.Version), MaxRoot)
-		return err == nil && samePayload(role, there, payload), ignoreMissing(err)
-	}
-	f, err := tuf.Parse[tuf.Targets](data, maxMetadata)
-	if err != nil {
-		return false, err
-	}
-	there, err := v.ancestor(ctx, role, f.Signed.Version)
-	return there != nil && bytes.Equal(there.Payload(), payload), err
-}
-
-func samePayload(role string, data, payload []byte) bool {
-	there, err := payloadOf(role, data)
-	return err == nil && bytes.Equal(there, payload)
-}
-
-func ignoreMissing(err error) error {
+	there, _, err := v.read(ctx, SlotName(role, want.Signed.Version), MaxRoot)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return nil, nil
 	}
-	return err
+	if err != nil {
+		return nil, err
+	}
+	if payload, err := payloadOf(role, there); err != nil || !bytes.Equal(payload, want.Payload()) {
+		return nil, nil
+	}
+	return there, nil
+}
+
+// targetsLike is rootLike for the other roles.
+func (v *View) targetsLike(ctx context.Context, role string, data []byte) ([]byte, error) {
+	want, err := tuf.Parse[tuf.Targets](data, maxMetadata)
+	if err != nil {
+		return nil, err
+	}
+	there, err := v.ancestor(ctx, role, want.Signed.Version)
+	if err != nil || there == nil || !bytes.Equal(there.Payload(), want.Payload()) {
+		return nil, err
+	}
+	return there.Bytes(), nil
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -80,21 +81,63 @@ func (p *proposal) demandRoot() error {
 // The error is ErrDraftPublished if the draft is published, a *StaleError if
 // somebody else's publish came first, ErrPublished if the draft starts a
 // collection that has another root, a *Rejection if it cannot be published
-// whoever signs it: it is dead in all these cases.
+// whoever signs it: it is dead in all these cases. It is a *HalfError if a
+// publication of the draft is to be completed.
 func (v *View) Review(ctx context.Context, d *Draft, store storage.Getter, now time.Time) (*Review, error) {
 	r, err := v.review(ctx, d, store, now)
 	var stale *StaleError
 	if !errors.As(err, &stale) && !errors.Is(err, ErrPublished) {
 		return r, err
 	}
-	has, hasErr := v.Has(ctx, d)
+	there, lookErr := v.partsOf(ctx, d)
 	switch {
-	case hasErr != nil:
-		return nil, errors.Join(err, hasErr)
-	case has:
+	case lookErr != nil:
+		return nil, errors.Join(err, lookErr)
+	case len(there) == len(d.Files):
 		return nil, ErrDraftPublished
+	case v.isHalf(d, there):
+		rest, restErr := v.rest(d, there)
+		if restErr != nil {
+			return nil, errors.Join(err, restErr)
+		}
+		return nil, &HalfError{Rest: rest}
 	}
 	return nil, err
+}
+
+// rest is what is to be committed after an interruption: what is there, as it is
+// there, and the other files with all good signatures that the draft has.
+func (v *View) rest(d *Draft, there map[string][]byte) (*Submission, error) {
+	p := &proposal{base: v, targets: map[string]*tuf.File[tuf.Targets]{}, draft: true}
+	r := &Review{Draft: d.copy(), p: p}
+	if err := p.parse(d.Submission()); err != nil {
+		return nil, err
+	}
+	newest := &v.Root().Signed
+	if there[tuf.RoleRoot] == nil {
+		if err := p.demandRoot(); err != nil {
+			return nil, err
+		}
+	} else if p.targets[tuf.RoleTargets] != nil {
+		p.demands = append(p.demands, demand{tuf.RoleTargets, newest.Roles[tuf.RoleTargets], newest.Keys})
+	}
+	if err := r.sift(); err != nil {
+		return nil, err
+	}
+	sub := r.Draft.Submission()
+	maps.Copy(sub.Files, there)
+	return sub, nil
+}
+
+// isHalf reports whether a publication of the draft, of which these files are
+// published, was interrupted before its end.
+func (v *View) isHalf(d *Draft, there map[string][]byte) bool {
+	_, root := there[tuf.RoleRoot]
+	if root {
+		newest := v.Root()
+		return len(there) == 1 && newest.Signed.Publisher.RootFirst && bytes.Equal(there[tuf.RoleRoot], newest.Bytes())
+	}
+	return len(there) > 0 && len(there) == len(d.Files)-1 && d.Files[tuf.RoleRoot] != nil
 }
 
 func (v *View) review(ctx context.Context, d *Draft, store storage.Getter, now time.Time) (*Review, error) {

@@ -18,7 +18,7 @@ import (
 type draftResult struct {
 	Collection string            `json:"collection"`
 	Draft      string            `json:"draft"`
-	State      string            `json:"state"` // open, published, discarded, or dead in a list
+	State      string            `json:"state"` // open, published, discarded, interrupted, or dead in a list
 	Why        string            `json:"why,omitempty"`
 	Roles      []repo.RoleReview `json:"roles,omitempty"`
 	Missing    []missingKeys     `json:"missing,omitempty"`
@@ -48,6 +48,10 @@ func newDraftList(all []draftResult) draftList { return draftList{all} }
 
 func newDraftResult(d *draft) draftResult {
 	r := draftResult{Collection: d.Collection, Draft: d.ID(), State: "open", Inbox: d.Inbox}
+	if d.half() != nil {
+		r.State, r.Why = "interrupted", d.dead.Error()
+		return r
+	}
 	if d.dead != nil {
 		r.State, r.Why = "dead", deadReason(d.dead)
 		return r
@@ -257,7 +261,7 @@ func (k *desk) list(ctx context.Context) error {
 func draftResults(drafts []*draft) []draftResult {
 	all := []draftResult{}
 	for _, d := range drafts {
-		if d.dead == nil || d.kept {
+		if d.dead == nil || d.kept || d.half() != nil {
 			all = append(all, newDraftResult(d))
 		}
 	}
@@ -283,8 +287,8 @@ func (a *app) draftsOf(ctx context.Context, c *trust.Collection) ([]draftResult,
 func (a *app) printDrafts(w io.Writer, all []draftResult) error {
 	var rows [][]string
 	for _, d := range all {
-		if d.State == "dead" {
-			rows = append(rows, []string{tuf.ShortID(d.Draft), "-", "dead: " + printable(d.Why), "-", "-"})
+		if d.Why != "" {
+			rows = append(rows, []string{tuf.ShortID(d.Draft), "-", d.State + ": " + printable(d.Why), "-", "-"})
 			continue
 		}
 		for _, r := range d.Roles {

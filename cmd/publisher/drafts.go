@@ -67,9 +67,19 @@ func (k *desk) look(ctx context.Context, d trust.Draft, kept bool) (*draft, erro
 	return looked, nil
 }
 
+// half is what a publication of the draft that was interrupted lacks, nil if none
+// was.
+func (d *draft) half() *repo.Submission {
+	var half *repo.HalfError
+	if errors.As(d.dead, &half) {
+		return half.Rest
+	}
+	return nil
+}
+
 // isDead reports that a draft can never be published, whoever signs it.
 func isDead(err error) bool {
-	return errors.Is(err, repo.ErrDraftPublished) || errors.Is(err, repo.ErrPublished) || as[*repo.StaleError](err) || as[*repo.Rejection](err)
+	return errors.Is(err, repo.ErrDraftPublished) || as[*repo.HalfError](err) || errors.Is(err, repo.ErrPublished) || as[*repo.StaleError](err) || as[*repo.Rejection](err)
 }
 
 // base is what a draft is compared with.
@@ -210,6 +220,9 @@ func (k *desk) bury(ctx context.Context, kept []*draft) ([]*draft, error) {
 			open = append(open, d)
 			continue
 		}
+		if d.half() != nil {
+			return nil, k.deadError(d)
+		}
 		k.app.warnf("draft %s is dead, and its signatures with it: %s", shortID(d), oneLine(deadReason(d.dead)))
 		if err := k.forget(ctx, d.Draft); err != nil {
 			return nil, err
@@ -263,6 +276,9 @@ func deadReason(err error) string {
 func (k *desk) deadError(d *draft) error {
 	if errors.Is(d.dead, repo.ErrDraftPublished) {
 		return &cliError{err: fmt.Errorf("draft %s is published already", shortID(d)), hint: "publisher log " + k.c.Name() + " shows it", code: exitConflict}
+	}
+	if d.half() != nil {
+		return &cliError{err: fmt.Errorf("draft %s: %w", shortID(d), d.dead), hint: "publisher sign " + k.c.Name() + " completes it", code: exitConflict}
 	}
 	code := exitFailed
 	if errors.Is(d.dead, storage.ErrConflict) {

@@ -139,7 +139,7 @@ func (s *ceremony) choose(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	open := slices.DeleteFunc(slices.Clone(drafts), func(d *draft) bool { return d.dead != nil })
+	open := slices.DeleteFunc(slices.Clone(drafts), func(d *draft) bool { return d.dead != nil && d.half() == nil })
 	if s.draft != "" {
 		open = slices.DeleteFunc(drafts, func(d *draft) bool { return !strings.HasPrefix(d.ID(), s.draft) })
 	}
@@ -229,7 +229,7 @@ func (s *ceremony) unreached(err error) error {
 }
 
 func (s *ceremony) alive() error {
-	if s.d.dead != nil && !s.discard {
+	if s.d.dead != nil && !s.discard && (s.d.half() == nil || s.away) {
 		return s.deadError(s.d)
 	}
 	return nil
@@ -238,6 +238,9 @@ func (s *ceremony) alive() error {
 // run shows the draft, signs it, and publishes it if that was the last
 // signature.
 func (s *ceremony) run(ctx context.Context) error {
+	if s.d.half() != nil {
+		return s.complete(ctx)
+	}
 	if s.role != "" && !s.d.review.Covers(s.role) {
 		return &cliError{
 			err: fmt.Errorf("draft %s does not change %s", shortID(s.d), printable(repo.RoleToNotary(s.role))), code: exitNotFound,
@@ -261,6 +264,24 @@ func (s *ceremony) run(ctx context.Context) error {
 		if err := s.publish(ctx); err != nil {
 			return err
 		}
+	}
+	if err := s.report(); err != nil {
+		return err
+	}
+	return s.stillMissing()
+}
+
+// complete goes on with a publication that was interrupted.
+func (s *ceremony) complete(ctx context.Context) error {
+	s.app.infof("draft %s: %v", shortID(s.d), s.d.dead)
+	if s.dryRun {
+		return s.report()
+	}
+	if err := s.app.insist(fmt.Sprintf("complete the publication of draft %s of %s?", shortID(s.d), s.c.Name())); err != nil {
+		return err
+	}
+	if err := s.publish(ctx); err != nil {
+		return err
 	}
 	if err := s.report(); err != nil {
 		return err
@@ -456,9 +477,8 @@ func (s *ceremony) known() bool {
 // stillMissing is the error of who could not add anything to a draft that is not
 // published yet.
 func (s *ceremony) stillMissing() error {
-	missing := s.d.review.Missing()
 	switch {
-	case len(s.added) > 0:
+	case len(s.added) > 0 || s.published:
 		return nil
 	case s.keyless != "":
 		return &cliError{
@@ -466,15 +486,15 @@ func (s *ceremony) stillMissing() error {
 			hint: s.elsewhere(),
 			code: exitThreshold,
 		}
-	case len(missing) == 0:
+	case s.d.review == nil || len(s.d.review.Missing()) == 0:
 		return nil
 	}
-	return draftError(s.c.Name(), missing)
+	return draftError(s.c.Name(), s.d.review.Missing())
 }
 
 // elsewhere is how a draft is published by those who have the online keys.
 func (s *ceremony) elsewhere() string {
-	if s.d.review.Covers(tuf.RoleRoot) {
+	if s.d.Files[tuf.RoleRoot] != nil {
 		return "publisher key rotate " + s.c.Name() + " … again, as it was begun, publishes it"
 	}
 	return "publisher sign " + s.c.Name() + " on the machine that has it publishes the draft"
@@ -503,6 +523,21 @@ func (s *ceremony) giveUp(ctx context.Context) error {
 	})
 }
 
+// submission is what is committed to publish the draft.
+func (d *draft) submission() *repo.Submission {
+	if half := d.half(); half != nil {
+		return half
+	}
+	return d.review.Draft.Submission()
+}
+
+func (d *draft) commit(ctx context.Context, p *repo.Publisher) (*repo.Receipt, error) {
+	if half := d.half(); half != nil {
+		return p.Commit(ctx, nil, half)
+	}
+	return p.PublishDraft(ctx, d.review)
+}
+
 // publishDraft commits a draft that lacks nothing. The receipt is nil if
 // somebody else publishes it at the same time.
 func (a *app) publishDraft(ctx context.Context, k *desk, d *draft) (*repo.Receipt, error) {
@@ -515,13 +550,13 @@ func (a *app) publishDraft(ctx context.Context, k *desk, d *draft) (*repo.Receip
 		return nil, err
 	}
 	if signer != nil {
-		if receipt, err := a.settlePending(ctx, k.c, signer); err != nil || receipt != nil && receipt.Submission == d.review.Draft.Submission().ID() {
+		if receipt, err := a.settlePending(ctx, k.c, signer); err != nil || receipt != nil && receipt.Submission == d.submission().ID() {
 			return receipt, err
 		}
 		signer.changes = d.Changes
 		p.Commit = signer.commit
 	}
-	receipt, err := p.PublishDraft(ctx, d.review)
+	receipt, err := d.commit(ctx, p)
 	if errors.Is(err, storage.ErrConflict) {
 		k.view = nil
 		if again, lookErr := k.look(ctx, d.Draft, d.kept); lookErr == nil && errors.Is(again.dead, repo.ErrDraftPublished) {
