@@ -249,8 +249,12 @@ func RoleToNotary(role string) string {
 }
 
 // CheckDelegation reports why role cannot be the name of a delegation:
-// segments [a-z0-9][a-z0-9_-]* joined by dots, none of the top-level roles.
+// segments [a-z0-9][a-z0-9_-]* joined by dots, at most 128 characters, none of
+// the top-level roles.
 func CheckDelegation(role string) error {
+	if len(role) > maxRoleName {
+		return fmt.Errorf("role name of %d characters, at most %d", len(role), maxRoleName)
+	}
 	for segment := range strings.SplitSeq(role, ".") {
 		if !segmentOf(segment, "_-") {
 			return fmt.Errorf("role name %q: lower-case letters, digits, then also _ - in each segment", role)

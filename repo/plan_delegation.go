@@ -332,6 +332,9 @@ func (p *Plan) checkPlanned(n plannedRole) error {
 			return p.blame(n, err)
 		}
 	}
+	if n.file == nil {
+		return nil // other software has delegated to it, and published nothing
+	}
 	for _, name := range slices.Sorted(maps.Keys(n.file.Targets)) {
 		if d := outside(n.chain, name); d != nil {
 			return p.blame(n, &OutsideError{Role: n.name, Target: name, Paths: d.Paths, Of: d.Name})
