@@ -29,13 +29,13 @@ func PathPatterns(path string) []string {
 	return patterns
 }
 
-// addPaths appends those that are not there.
-func addPaths(paths, more []string) []string {
-	paths = slices.Clone(paths)
-	for _, p := range more {
-		if !slices.Contains(paths, p) {
-			paths = append(paths, p)
+// withAlso is a list with those of more that it lacks.
+func withAlso(list, more []string) []string {
+	list = slices.Clone(list)
+	for _, s := range more {
+		if !slices.Contains(list, s) {
+			list = append(list, s)
 		}
 	}
-	return paths
+	return list
 }

@@ -109,68 +109,6 @@ func (p *Plan) applyAll(ctx context.Context, changes []Change) (map[[2]string]Ch
 	return adds, nil
 }
 
-// renewDue plans to sign again, as it is, every role in the last third of its
-// life. Nobody but its own people can, and what is signed too late is refused by
-// every client. Roles whose keys are elsewhere are left to those who have them.
-func (p *Plan) renewDue(ctx context.Context) error {
-	p.optional = true
-	for role, err := range p.base.walk(ctx) {
-		if err != nil {
-			return err
-		}
-		expires := p.base.Targets[role].Head().Expires
-		if p.base.loader.Now.Before(LastThird(&p.base.Root().Signed, role, expires)) {
-			continue
-		}
-		if err := p.renew(ctx, role); err != nil {
-			return err
-		}
-		if err := p.renewInitial(ctx, role); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// leave takes a role out of the plan that cannot be renewed here, as s found out
-// last, and what counts on its delegations having changed.
-func (p *Plan) leave(role string, s *signing, sub *Submission) {
-	last := len(s.missing) - 1
-	p.Left, s.missing = append(p.Left, s.missing[last]), s.missing[:last]
-	gone := []string{role}
-	for child := range p.content[role].Publisher.Initial {
-		if p.started[child] {
-			gone = append(gone, child)
-		}
-	}
-	for _, role := range gone {
-		delete(sub.Files, role)
-		delete(p.content, role)
-	}
-	p.order = without(p.order, gone)
-	p.Roles = slices.DeleteFunc(p.Roles, func(r RolePlan) bool { return slices.Contains(gone, r.Role) })
-}
-
-// renewInitial plans for a role that its people have not published yet: nobody
-// has its keys, and its delegator must start it again.
-func (p *Plan) renewInitial(ctx context.Context, role string) error {
-	if role == tuf.RoleTargets {
-		return nil
-	}
-	_, parent, err := p.delegator(ctx, role)
-	if err != nil || len(p.base.Targets[parent].Signed.Publisher.Initial[role]) == 0 {
-		return err
-	}
-	return p.renew(ctx, parent)
-}
-
-// renew plans to sign a role again, whatever else changes in it.
-func (p *Plan) renew(ctx context.Context, role string) error {
-	_, err := p.role(ctx, role)
-	p.renewed[role] = true
-	return err
-}
-
 func (p *Plan) apply(ctx context.Context, c Change, adds map[[2]string]Change) error {
 	switch c.Type {
 	case TypeTarget:

@@ -87,30 +87,19 @@ func (p *Plan) edit(c Change, d *tuf.DelegatedRole, keys map[string]tuf.Key) err
 	if err := p.checkNewKeys(change.Keys); err != nil {
 		return err
 	}
-	for _, key := range change.Keys {
-		id := key.ID()
-		keys[id] = key
-		if !slices.Contains(d.KeyIDs, id) {
-			d.KeyIDs = append(slices.Clone(d.KeyIDs), id)
-		}
-	}
-	d.KeyIDs = without(d.KeyIDs, change.RemoveKeys)
 	for _, pattern := range change.Paths {
 		if err := CheckPattern(pattern); err != nil {
 			return err
 		}
 	}
-	switch {
-	case change.AllPaths && c.Action == Add:
-		d.Paths = AllPaths()
-	case change.AllPaths:
-		d.Paths = nil
-	default:
-		d.Paths = without(addPaths(d.Paths, change.Paths), change.RemovePaths)
-	}
 	if change.Threshold < 0 {
 		return fmt.Errorf("threshold %d", change.Threshold)
 	}
+	for _, key := range change.Keys {
+		keys[key.ID()] = key
+	}
+	d.KeyIDs = change.keyIDs(d.KeyIDs)
+	d.Paths = change.paths(d.Paths, c.Action)
 	if change.Threshold > 0 {
 		d.Threshold = change.Threshold
 	}
@@ -118,6 +107,26 @@ func (p *Plan) edit(c Change, d *tuf.DelegatedRole, keys map[string]tuf.Key) err
 		d.Terminating = *change.Terminating
 	}
 	return nil
+}
+
+// keyIDs is what the keys of a delegation become.
+func (c *DelegationChange) keyIDs(ids []string) []string {
+	var added []string
+	for _, key := range c.Keys {
+		added = append(added, key.ID())
+	}
+	return without(withAlso(ids, added), c.RemoveKeys)
+}
+
+// paths is what the paths of a delegation become.
+func (c *DelegationChange) paths(paths []string, action Action) []string {
+	switch {
+	case c.AllPaths && action == Add:
+		return AllPaths()
+	case c.AllPaths:
+		return nil
+	}
+	return without(withAlso(paths, c.Paths), c.RemovePaths)
 }
 
 // checkNewKeys refuses keys that must not serve a delegation.
@@ -145,122 +154,6 @@ func checkOffline(root *tuf.Root, id string) error {
 		}
 	}
 	return nil
-}
-
-// A plannedRole is a role in the tree of delegations as it will be.
-type plannedRole struct {
-	name   string
-	parent string
-	file   *tuf.Targets         // nil if it has none yet
-	chain  []*tuf.DelegatedRole // the delegations from targets to here
-}
-
-// delegation is that of the parent to the role, nil for targets.
-func (n plannedRole) delegation() *tuf.DelegatedRole {
-	if len(n.chain) == 0 {
-		return nil
-	}
-	return n.chain[len(n.chain)-1]
-}
-
-// visitTree calls f for every role of the finished tree, parents first, in the
-// order in which clients ask them, until it says stop.
-func (p *Plan) visitTree(ctx context.Context, f func(plannedRole) (stop bool, err error)) error {
-	seen := map[string]bool{}
-	var visit func(n plannedRole) (bool, error)
-	visit = func(n plannedRole) (bool, error) {
-		if seen[n.name] {
-			return false, nil
-		}
-		seen[n.name] = true
-		var err error
-		if n.file, err = p.file(ctx, n.name); err != nil {
-			return true, err
-		}
-		if stop, err := f(n); stop || err != nil || n.file == nil {
-			return stop, err
-		}
-		for d := range delegationsOf(n.file) {
-			stop, err := visit(plannedRole{name: d.Name, parent: n.name, chain: append(slices.Clip(n.chain), d)})
-			if stop || err != nil {
-				return stop, err
-			}
-		}
-		return false, nil
-	}
-	_, err := visit(plannedRole{name: tuf.RoleTargets})
-	return err
-}
-
-// file is the content of a role as it will be, nil if it has none.
-func (p *Plan) file(ctx context.Context, role string) (*tuf.Targets, error) {
-	if t := p.content[role]; t != nil {
-		return t, nil
-	}
-	f, err := p.base.current(ctx, role)
-	if f == nil {
-		return nil, err
-	}
-	return &f.Signed, err
-}
-
-// find returns a role of the finished tree; the error wraps ErrNoRole if nothing
-// delegates to it.
-func (p *Plan) find(ctx context.Context, role string) (found plannedRole, err error) {
-	err = p.visitTree(ctx, func(n plannedRole) (bool, error) {
-		if n.name == role {
-			found = n
-		}
-		return n.name == role, nil
-	})
-	if err == nil && found.name == "" {
-		err = fmt.Errorf("%w: %s", ErrNoRole, RoleToNotary(role))
-	}
-	return found, err
-}
-
-// delegator finds who will delegate to a role.
-func (p *Plan) delegator(ctx context.Context, role string) (*tuf.DelegatedRole, string, error) {
-	n, err := p.find(ctx, role)
-	if err != nil {
-		return nil, "", err
-	}
-	return n.delegation(), n.parent, nil
-}
-
-// signers is who may sign a role.
-func (p *Plan) signers(ctx context.Context, role string) (tuf.Role, map[string]tuf.Key, error) {
-	if role == tuf.RoleTargets {
-		root := &p.base.Root().Signed
-		return root.Roles[role], root.Keys, nil
-	}
-	d, parent, err := p.delegator(ctx, role)
-	if err != nil {
-		return tuf.Role{}, nil, err
-	}
-	above, err := p.file(ctx, parent)
-	if err != nil {
-		return tuf.Role{}, nil, err
-	}
-	return tuf.Role{KeyIDs: d.KeyIDs, Threshold: d.Threshold}, above.Delegations.Keys, nil
-}
-
-// people is signers without the keys that nobody holds.
-func (p *Plan) people(ctx context.Context, role string) (tuf.Role, error) {
-	who, _, err := p.signers(ctx, role)
-	if err != nil || role == tuf.RoleTargets {
-		return who, err
-	}
-	d, parent, err := p.delegator(ctx, role)
-	if err != nil {
-		return who, err
-	}
-	above, err := p.file(ctx, parent)
-	if err != nil {
-		return who, err
-	}
-	who.KeyIDs = peopleOf(above, d)
-	return who, nil
 }
 
 // settle works out what changed delegations mean for the roles below them: which
