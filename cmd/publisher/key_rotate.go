@@ -90,7 +90,6 @@ Whatever interrupts it, the same command again completes it.`,
 			if o.certs, err = a.rootChains(o.rootCerts); err != nil {
 				return err
 			}
-			o.keyType = a.keyType(args[0], o.keyType).value
 			return a.rotate(cmd.Context(), args[0], role, o)
 		},
 	}
@@ -220,6 +219,7 @@ func (a *app) rotate(ctx context.Context, name, role string, o keyRotateOptions)
 	if err != nil {
 		return err
 	}
+	r.o.keyType = a.keyType(name, o.keyType).value
 	if !o.dryRun {
 		if err := r.settle(ctx); err != nil {
 			return err
