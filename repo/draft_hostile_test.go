@@ -334,3 +334,34 @@ func TestSharedWithdrawn(t *testing.T) {
 		t.Errorf("after it was discarded: %v", err)
 	}
 }
+
+// TestReviewOther: what a draft changes beside what is understood here is not
+// hidden from those who sign it.
+func TestReviewOther(t *testing.T) {
+	w := family(t)
+	for name, edit := range map[string]func(f *forger){
+		"nothing":           func(*forger) {},
+		"in targets":        func(f *forger) { f.At("targets")["later"] = object{"a": 1} },
+		"in x-publisher":    func(f *forger) { f.At("targets", "x-publisher")["later"] = true },
+		"in delegations":    func(f *forger) { f.At("targets", "delegations")["later"] = "x" },
+		"in another's root": func(f *forger) { f.At("root")["later"] = "x" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newForge(t, w)
+			edit(f)
+			f.Upload()
+			d, err := repo.ParseDraft([]byte(asDraft(f.Submission())))
+			if err != nil {
+				t.Fatal(err)
+			}
+			r, err := f.view().Review(t.Context(), d, f.store, f.now)
+			if err != nil {
+				t.Fatal(err)
+			}
+			told := slices.ContainsFunc(r.Roles, func(role repo.RoleReview) bool { return role.Other })
+			if told == (name == "nothing") {
+				t.Errorf("told: %t", told)
+			}
+		})
+	}
+}

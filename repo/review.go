@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/sigstore/sigstore/pkg/signature"
 
 	"publisher/repo/tuf"
@@ -46,6 +47,9 @@ type RoleReview struct {
 	RootFirst bool `json:"root_first,omitempty"`
 
 	Difference
+
+	// Other says that fields changed which mean something to other software only.
+	Other bool `json:"other,omitempty"`
 
 	// Targets is those added or changed, as the role describes them now.
 	Targets map[string]tuf.TargetFile `json:"targets,omitempty"`
@@ -344,6 +348,7 @@ func (r *Review) compareRoot(review *RoleReview) {
 	after := &r.p.root.Signed
 	review.To, review.Expires, review.RootFirst = after.Version, after.Expires, after.Publisher.RootFirst
 	review.Difference = compareRoots(before, after)
+	review.Other = otherFields(commonOf(before), &after.Common)
 }
 
 func (r *Review) compareTargets(ctx context.Context, review *RoleReview) error {
@@ -359,6 +364,7 @@ func (r *Review) compareTargets(ctx context.Context, review *RoleReview) error {
 	after := &r.p.targets[review.Role].Signed
 	review.To, review.Expires = after.Version, after.Expires
 	review.Difference = compareTargets(before, after)
+	review.Other = otherFields(commonOf(before), &after.Common) || !sameJSON(unknownDelegations(before), unknownDelegations(after))
 	review.Targets = map[string]tuf.TargetFile{}
 	for _, name := range slices.Concat(review.Added, review.Changed) {
 		review.Targets[name] = after.Targets[name]
@@ -412,4 +418,25 @@ func (r *Review) adopt(ctx context.Context, store storage.Getter, burned *Burned
 	taken := bytes.Equal(r.Draft.Files[burned.Role], data) // it is there too long to be built on
 	r.Draft.Files[burned.Role] = data
 	return !taken, nil
+}
+
+// commonOf is the common part of the version before, empty if there is none.
+func commonOf[T tuf.Content](before *T) *tuf.Common {
+	if before == nil {
+		return &tuf.Common{}
+	}
+	return tuf.Head(before)
+}
+
+// otherFields reports whether a version has other fields than the one before that
+// mean nothing here.
+func otherFields(before, after *tuf.Common) bool {
+	return !sameJSON(before.Unknown, after.Unknown) || !sameJSON(before.Publisher.Unknown, after.Publisher.Unknown)
+}
+
+func unknownDelegations(t *tuf.Targets) jsontext.Value {
+	if t == nil || t.Delegations == nil {
+		return nil
+	}
+	return t.Delegations.Unknown
 }

@@ -199,6 +199,9 @@ func (p *reviewPrinter) role(r repo.RoleReview) {
 		for _, target := range list.names {
 			f := r.Targets[target]
 			p.linef(1, "%s %s  %s  sha256 %s", list.sign, printable(target), counted(int(f.Length), "byte"), f.Hashes["sha256"])
+			if f.Custom != nil {
+				p.linef(2, "custom %s", printable(string(f.Custom)))
+			}
 		}
 	}
 	for _, target := range r.Removed {
@@ -212,6 +215,9 @@ func (p *reviewPrinter) role(r repo.RoleReview) {
 	}
 	if r.RootFirst {
 		p.linef(1, "old keys are lost: it is published before what it names keys for, and no client takes anything in between")
+	}
+	if r.Other {
+		p.linef(1, "other fields change, which mean nothing here: ask who made the draft")
 	}
 	p.lifetimes(r.Lifetimes)
 	p.expiry(r)

@@ -77,8 +77,27 @@ signatures are missing still, and none was added.`,
 	cmd.MarkFlagsMutuallyExclusive("share", "offline")
 	cmd.MarkFlagsMutuallyExclusive("share", "dry-run")
 	cmd.MarkFlagsMutuallyExclusive("export", "dry-run")
-	completeFlag(cmd, "draft", nil)
+	completeFlag(cmd, "draft", a.completeDrafts)
 	return cmd
+}
+
+// completeDrafts offers the drafts that are kept here, beside files.
+func (a *app) completeDrafts(cmd *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	if len(args) == 0 {
+		return nil, cobra.ShellCompDirectiveDefault
+	}
+	ids, directive := a.complete(cmd, func() ([]string, error) {
+		all, err := a.trust.Collection(args[0]).Drafts()
+		var ids []string
+		for _, d := range all {
+			ids = append(ids, tuf.ShortID(d.ID()))
+		}
+		return ids, err
+	})
+	if len(ids) == 0 {
+		directive = cobra.ShellCompDirectiveDefault
+	}
+	return ids, directive
 }
 
 func (a *app) sign(ctx context.Context, name string, o signOptions) error {
