@@ -437,8 +437,12 @@ func (r *rotation) report(receipt *repo.Receipt) error {
 		role := repo.RoleToNotary(t.role)
 		done.Keys[role], done.Thresholds[role] = idsOf(t.keys), t.threshold
 	}
-	if r.moves() && r.after.Online != "" {
-		r.app.infof("the old keys are of no more use after the grace: publisher key list, publisher key remove KEY-ID")
+	if r.oldKeysHere() {
+		after := " after the grace"
+		if r.delegated() || r.o.keyLost {
+			after = ""
+		}
+		r.app.infof("the old keys are of no more use%s: publisher key list, publisher key remove KEY-ID", after)
 	}
 	return r.app.result(done, func(w io.Writer) error {
 		for _, t := range r.turns {
@@ -450,6 +454,28 @@ func (r *rotation) report(receipt *repo.Receipt) error {
 		}
 		return nil
 	})
+}
+
+// warnRotation tells of a rotation that was begun, and never reported as done.
+func (a *app) warnRotation(c *trust.Collection) {
+	begun, err := c.Rotation()
+	if err != nil {
+		return // there is none, or key rotate will say what is wrong with it
+	}
+	role := repo.RoleToNotary(begun.Role)
+	a.warnf("a rotation of %s was begun: publisher key rotate %s %s, as before, completes it", role, c.Name(), role)
+}
+
+// oldKeysHere reports whether keys that were replaced are in the trust directory.
+func (r *rotation) oldKeysHere() bool {
+	for _, t := range r.turns {
+		for _, id := range t.old.KeyIDs {
+			if r.held(id) && !slices.Contains(idsOf(t.keys), id) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func since(root int64) string {

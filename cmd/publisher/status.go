@@ -88,6 +88,7 @@ func runStatus(ctx context.Context, a *app, name string, within time.Duration) e
 		return err
 	}
 	a.warnDue(s.Collection, s.Expiries)
+	a.warnRotation(c)
 	return a.checkWithin(s, within)
 }
 

@@ -16,15 +16,15 @@ import (
 
 // files is where the checks are.
 var files = []string{
-	"repo/verify.go", "repo/profile.go", "repo/inbox.go",
-	"lambda/commit.go", "lambda/create.go", "lambda/event.go", "lambda/guard.go", "lambda/held.go", "lambda/key.go", "lambda/request.go",
+	"repo/verify.go", "repo/profile.go", "repo/inbox.go", "repo/recover.go", "repo/chain.go",
+	"lambda/commit.go", "lambda/create.go", "lambda/event.go", "lambda/guard.go", "lambda/held.go", "lambda/key.go", "lambda/offer.go", "lambda/request.go",
 }
 
 // suites is the tests that are run against each mutant, the quick ones first.
 var suites = []struct{ pkg, run, skip string }{
 	{"repo", "^Test(Reject|Forge|Depth)", ""},
 	{"lambda", "", "^Test(Figures|Sweep|Converge|Passphrase)"},
-	{"repo", "", "^Test(Reject|Race|Crash|Property)"},
+	{"repo", "", "^Test(Reject|Race|Crash|Property|Rotation|RefreshBeside)"},
 }
 
 // survive is the mutants that no test can tell from the program, and why.
