@@ -51,7 +51,7 @@ type draft struct {
 	dead   error // why there is no review
 }
 
-// review looks at a draft. What is wrong with the draft stands in it; the error
+// look reviews a draft. What is wrong with the draft stands in it; the error
 // is of the way to the store.
 func (k *desk) look(ctx context.Context, d trust.Draft, kept bool) (*draft, error) {
 	v, err := k.base(ctx, d.Draft)

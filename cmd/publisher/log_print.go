@@ -257,8 +257,6 @@ func (p *logPrinter) printTargets(c repo.RoleChange) {
 	}
 }
 
-func (p *logPrinter) printTrust(d repo.TrustChange) { p.linef(2, "%s", trustText(d, p.key)) }
-
 // trustText tells how the trust in a role changed.
 func trustText(d repo.TrustChange, key func(id string) string) string {
 	initial := func(id string) bool { return slices.Contains(d.Initial, id) }
