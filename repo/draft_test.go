@@ -328,3 +328,36 @@ func TestDraftHalfPublished(t *testing.T) {
 	}
 	c.mustBeClean()
 }
+
+// TestDraftOfFirstVersion: who publishes as others did adds to their signatures,
+// also of a role that its people have published nothing in yet.
+func TestDraftOfFirstVersion(t *testing.T) {
+	w := newWorld(t)
+	people, all := hand(t, w, 2)
+	w.mustPublish(delegating("ci", 2, people, "ci/*"))
+	yes := true
+	terminating := delegating("ci", 0, nil)
+	terminating.Delegation.Terminating = &yes
+	changes := []repo.Change{in("ci", add("ci/x", "1")), terminating}
+
+	var made []*repo.Draft
+	for i, key := range people {
+		p := all.as(key).publisher()
+		p.Drafts = made
+		_, err := p.Publish(t.Context(), changes)
+		var draft *repo.DraftError
+		if !errors.As(err, &draft) {
+			t.Fatalf("person %d: %v", i, err)
+		}
+		if made = []*repo.Draft{draft.Draft}; len(draft.Missing) != 2-i {
+			t.Errorf("person %d: missing are %v", i, draft.Missing)
+		}
+	}
+	p := w.publisher()
+	p.Drafts = made
+	if _, err := p.Publish(t.Context(), changes); err != nil {
+		t.Fatal(err)
+	}
+	w.pulls(map[string]string{"ci/x": "1"})
+	w.mustBeClean()
+}

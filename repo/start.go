@@ -103,8 +103,8 @@ func (p *Plan) adopt(above *tuf.Targets, role string, ids []string, keys map[str
 		return
 	}
 	d := findDelegation(above, role)
-	if d == nil {
-		return
+	if d == nil || slices.Equal(ids, above.Publisher.Initial[role]) {
+		return // or the keys of the version that is published
 	}
 	forgetInitial(above, d)
 	for _, id := range ids {
