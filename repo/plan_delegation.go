@@ -205,12 +205,31 @@ func (p *Plan) checkTree(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for role, c := range p.used {
-		if !reached[role] {
-			return &ChangeError{Change: c, Err: fmt.Errorf("the delegation to %s is removed by another staged change", RoleToNotary(role))}
-		}
+	if err := p.checkGone(reached); err != nil {
+		return err
 	}
 	return p.checkVisits(ctx)
+}
+
+// checkGone refuses changes of roles that another change takes away. What was
+// only to be taken from such a role goes with it.
+func (p *Plan) checkGone(reached map[string]bool) error {
+	for role, c := range p.used {
+		if !reached[role] {
+			return gone(c, role)
+		}
+	}
+	for role, c := range p.edits {
+		if parent := parentOf(role); !reached[parent] && c.Action != Remove {
+			return gone(c, parent)
+		}
+	}
+	maps.DeleteFunc(p.content, func(role string, _ *tuf.Targets) bool { return !reached[role] })
+	return nil
+}
+
+func gone(c Change, role string) error {
+	return &ChangeError{Change: c, Err: fmt.Errorf("the delegation to %s is removed by another staged change", RoleToNotary(role))}
 }
 
 func (p *Plan) checkPlanned(n plannedRole) error {

@@ -198,6 +198,7 @@ func TestDelegateRefused(t *testing.T) {
 		{"the last path", []repo.Change{undelegating("r", nil, "r/*")}, "update delegation targets/r: it has no paths yet"},
 		{"a path that targets need", []repo.Change{delegating("r", 0, nil, "s/*"), undelegating("r", nil, "r/*")}, "target r/x of targets/r lies outside the paths of targets/r: s/*"},
 		{"a target of a role that goes", []repo.Change{in("r", add("r/y", "1")), dropping("r")}, "add r/y: the delegation to targets/r is removed by another staged change"},
+		{"a delegation of a role that goes", []repo.Change{delegating("r.x", 1, keys[1:2], "r/*"), dropping("r")}, "add delegation targets/r/x: the delegation to targets/r is removed by another staged change"},
 		{"witness of an online role", []repo.Change{witness("snapshot")}, "witness snapshot: no such role"},
 		{"an unknown type", []repo.Change{{Type: "x"}}, `unknown type "x"`},
 		{"nothing to change", []repo.Change{{Action: repo.Add, Type: repo.TypeDelegation, Role: "n"}}, "it does not say what to change"},
@@ -451,4 +452,17 @@ func TestOtherParent(t *testing.T) {
 	if !errors.As(err, &c) || !strings.Contains(err.Error(), "targets delegates to it already") {
 		t.Errorf("error %v", err)
 	}
+}
+
+// TestDropTree: who takes a delegation away and then the one above it wants both
+// gone.
+func TestDropTree(t *testing.T) {
+	w := newWorld(t)
+	key := w.ring.Generate(t)
+	w.mustPublish(delegating("r", 1, []tuf.Key{key}, "r/*"), delegating("r.x", 1, []tuf.Key{key}, "r/*"))
+	w.mustPublish(dropping("r.x"), dropping("r"))
+	if all, err := w.view().Delegations(t.Context()); err != nil || len(all) != 0 {
+		t.Errorf("left are %v, %v", all, err)
+	}
+	w.mustBeClean()
 }
