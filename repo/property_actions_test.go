@@ -1,12 +1,14 @@
 package repo_test
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
 	"publisher/internal/forge"
@@ -35,8 +37,12 @@ func (c *crowd) drawPerson(rt *rapid.T) *person {
 
 // drawRefresh has the signer sign snapshot and timestamp again.
 func (c *crowd) drawRefresh(rt *rapid.T) *deed {
-	force := rapid.Bool().Draw(rt, "force")
-	return &deed{name: fmt.Sprintf("refresh, force %v", force), after: c.model, ends: []string{"done"}, run: func(s storage.Store) error {
+	return c.refreshes(rapid.Bool().Draw(rt, "force"))
+}
+
+func (c *crowd) refreshes(force bool) *deed {
+	again := func(*rapid.T) *deed { return c.refreshes(force) }
+	return &deed{again: again, name: fmt.Sprintf("refresh, force %v", force), after: c.model, ends: []string{"done"}, run: func(s storage.Store) error {
 		_, err := c.at(c.signer, s).refresh(force)
 		return err
 	}}
@@ -44,8 +50,12 @@ func (c *crowd) drawRefresh(rt *rapid.T) *deed {
 
 // drawCollection has an owner collect garbage.
 func (c *crowd) drawCollection(rt *rapid.T) *deed {
-	owner := rapid.SampledFrom(c.people[:2]).Draw(rt, "owner")
-	return &deed{name: owner.name + " collects garbage", after: c.model, ends: []string{"done"}, gc: true, run: func(s storage.Store) error {
+	return c.collects(rapid.SampledFrom(c.people[:2]).Draw(rt, "owner"))
+}
+
+func (c *crowd) collects(owner *person) *deed {
+	again := func(*rapid.T) *deed { return c.collects(owner) }
+	return &deed{again: again, name: owner.name + " collects garbage", after: c.model, ends: []string{"done"}, gc: true, run: func(s storage.Store) error {
 		c.collected = c.now
 		collector := c.at(owner, s).collector()
 		collector.Renew = c.at(c.signer, s).collector().Renew
@@ -59,9 +69,12 @@ func (c *crowd) drawCollection(rt *rapid.T) *deed {
 
 // drawRenewal has somebody sign again what is due, as far as their keys go.
 func (c *crowd) drawRenewal(rt *rapid.T) *deed {
-	p := c.drawPerson(rt)
+	return c.renews(rt, c.drawPerson(rt))
+}
+
+func (c *crowd) renews(rt *rapid.T, p *person) *deed {
 	d := &deed{
-		name: p.name + " publishes nothing", after: c.model, grace: true,
+		name: p.name + " publishes nothing", again: func(rt *rapid.T) *deed { return c.renews(rt, p) }, after: c.model, grace: true,
 		ends: []string{"done", "threshold", "draft", c.expired(rt)},
 		run: func(s storage.Store) error {
 			_, err := c.publisher(p, s).Publish(c.t.Context(), nil)
@@ -100,10 +113,15 @@ func (c *crowd) drawPublish(rt *rapid.T) *deed {
 	for range rapid.IntRange(1, 3).Draw(rt, "changes") {
 		changes = append(changes, c.drawChange(rt, p))
 	}
+	return c.publishes(rt, p, changes)
+}
+
+func (c *crowd) publishes(rt *rapid.T, p *person, changes []repo.Change) *deed {
 	v := c.model.publish(changes, p.ring, c.notes)
 	d := &deed{
-		name: fmt.Sprintf("%s publishes %s", p.name, c.tell(changes)),
-		ends: []string{v.Kind}, after: v.after, changed: v.changed, grace: slices.Contains(v.changed, tuf.RoleTargets),
+		again: func(rt *rapid.T) *deed { return c.publishes(rt, p, changes) },
+		name:  fmt.Sprintf("%s publishes %s", p.name, c.tell(changes)),
+		ends:  []string{v.Kind}, after: v.after, changed: v.changed, grace: slices.Contains(v.changed, tuf.RoleTargets),
 		run: func(s storage.Store) error {
 			_, err := c.publisher(p, s).Publish(c.t.Context(), changes)
 			return err
@@ -121,7 +139,7 @@ func (c *crowd) drawPublish(rt *rapid.T) *deed {
 			needs = append(needs, v.after.deciding(role))
 		}
 	}
-	d.draft = c.keep(p, v.changed, needs, v.after)
+	d.draft = c.keep(p, openDraft{roles: v.changed, needs: needs, after: v.after, changes: changes})
 	return d
 }
 
@@ -264,33 +282,47 @@ func (c *crowd) drawKey(rt *rapid.T, p *person) tuf.Key {
 func (c *crowd) drawRotation(rt *rapid.T) *deed {
 	p := rapid.SampledFrom(append(c.people, c.people[:2]...)).Draw(rt, "person")
 	r := repo.Rotation{Roles: map[string]repo.Signers{}, Grace: repo.DefaultGrace, After: c.notes[tuf.RoleRoot].version}
-	after, changed := c.model.clone(), []string{tuf.RoleRoot}
-	needs := []deciding{c.model.Top[tuf.RoleRoot]}
-	role := rapid.SampledFrom(append(tuf.TopLevel, "")).Draw(rt, "role")
-	if role != "" {
-		s := c.drawSigners(rt, role)
-		r.Roles[role] = s
-		by := deciding{Threshold: int(s.Threshold)}
-		for _, key := range s.Keys {
-			by.Keys = append(by.Keys, key.ID())
-		}
-		slices.Sort(by.Keys)
-		after.Top[role] = by
+	if role := rapid.SampledFrom(append(tuf.TopLevel, "")).Draw(rt, "role"); role != "" {
+		r.Roles[role] = c.drawSigners(rt, role)
 	}
-	needs = append(needs, after.Top[tuf.RoleRoot])
-	if role == tuf.RoleTargets {
-		changed = append(changed, role)
-		needs = append(needs, c.model.Top[role], after.Top[role])
-	}
-	return &deed{
-		name: fmt.Sprintf("%s rotates %q", p.name, role), after: after, changed: changed,
-		ends: []string{ends(p.ring, needs, needs[:2])}, grace: role == tuf.RoleTargets,
-		draft: c.keep(p, changed, needs, after),
+	return c.rotates(p, r)
+}
+
+func (c *crowd) rotates(p *person, r repo.Rotation) *deed {
+	d := &deed{
+		name: fmt.Sprintf("%s rotates %q", p.name, slices.Collect(maps.Keys(r.Roles))), after: c.model.clone(),
+		again: func(*rapid.T) *deed { return c.rotates(p, r) },
 		run: func(s storage.Store) error {
+			c.rotated = c.now
 			_, err := c.publisher(p, s).Rotate(c.t.Context(), r)
 			return err
 		},
 	}
+	for role, s := range r.Roles {
+		d.after.Top[role] = decidedBy(s)
+	}
+	if c.notes[tuf.RoleRoot].version > r.After && cmp.Equal(d.after, c.model) {
+		d.ends = []string{"done"} // it is, by an earlier run or somebody else
+		return d
+	}
+	d.changed = []string{tuf.RoleRoot}
+	needs := []deciding{c.model.Top[tuf.RoleRoot], d.after.Top[tuf.RoleRoot]}
+	if _, ok := r.Roles[tuf.RoleTargets]; ok {
+		d.changed, d.grace = append(d.changed, tuf.RoleTargets), true
+		needs = append(needs, c.model.Top[tuf.RoleTargets], d.after.Top[tuf.RoleTargets])
+	}
+	d.ends = []string{ends(p.ring, needs, needs[:2])}
+	d.draft = c.keep(p, openDraft{roles: d.changed, needs: needs, after: d.after})
+	return d
+}
+
+func decidedBy(s repo.Signers) deciding {
+	by := deciding{Threshold: int(s.Threshold)}
+	for _, key := range s.Keys {
+		by.Keys = append(by.Keys, key.ID())
+	}
+	slices.Sort(by.Keys)
+	return by
 }
 
 // ends is how it ends if somebody signs with some keys what others may have to
@@ -329,11 +361,12 @@ func (c *crowd) drawSigners(rt *rapid.T, role string) repo.Signers {
 // An openDraft is a draft, and what is known of it.
 type openDraft struct {
 	*repo.Draft
-	roles []string
-	needs []deciding
-	keys  []string // that have signed
-	after *model
-	done  bool // it is published
+	changes []repo.Change // that were published; nil for a rotation
+	roles   []string
+	needs   []deciding
+	keys    []string // that have signed
+	after   *model
+	done    bool // it is published
 
 	at     time.Time
 	notes  map[string]note
@@ -341,28 +374,57 @@ type openDraft struct {
 }
 
 // keep remembers a draft that somebody has begun.
-func (c *crowd) keep(p *person, roles []string, needs []deciding, after *model) func(*repo.Draft) {
-	keys := slices.Collect(maps.Keys(p.ring))
+func (c *crowd) keep(p *person, o openDraft) func(*repo.Draft) {
 	return func(d *repo.Draft) {
-		c.drafts = append(c.drafts, &openDraft{Draft: d, roles: roles, needs: needs, keys: keys, after: after, at: c.now, notes: c.notes, faults: c.faults})
+		o.Draft, o.keys = d, slices.Collect(maps.Keys(p.ring))
+		o.at, o.notes, o.faults = c.now, c.notes, c.faults
+		c.drafts = append(c.drafts, &o)
 		c.drafts = c.drafts[max(0, len(c.drafts)-3):]
 	}
 }
 
 // drawSigning has somebody sign a draft that has come to them as a file, and
-// publish it if that was the last signature.
+// publish it if that was the last signature. As long as nothing else happens,
+// they may as well publish the same changes.
 func (c *crowd) drawSigning(rt *rapid.T) *deed {
-	o := rapid.SampledFrom(c.drafts).Draw(rt, "draft")
-	p := c.drawPerson(rt)
-	keys := append(slices.Collect(maps.Keys(p.ring)), o.keys...)
-	d := &deed{
-		name:  fmt.Sprintf("%s signs the draft of %q", p.name, o.roles),
-		after: c.merged(o), changed: o.roles, grace: slices.Contains(o.roles, tuf.RoleTargets),
-		ends: c.draftEnds(rt, o, met(keys, o.needs)),
+	o, p := rapid.SampledFrom(c.drafts).Draw(rt, "draft"), c.drawPerson(rt)
+	if c.untouched(rt, o) && !o.done && o.changes != nil && rapid.Bool().Draw(rt, "publishes the same") {
+		return c.joins(rt, p, o)
 	}
-	d.run = func(s storage.Store) error { return c.sign(p, o, s) }
-	d.draft = func(signed *repo.Draft) { o.Draft, o.keys = signed, keys }
-	d.done = func() { o.done = true }
+	return c.signs(rt, p, o)
+}
+
+func (c *crowd) signs(rt *rapid.T, p *person, o *openDraft) *deed {
+	keys := append(slices.Collect(maps.Keys(p.ring)), o.keys...)
+	after, changed := c.merged(o), o.roles
+	if o.done {
+		after, changed = c.model, nil
+	}
+	return &deed{
+		name:  fmt.Sprintf("%s signs the draft of %q", p.name, o.roles),
+		after: after, changed: changed, grace: slices.Contains(o.roles, tuf.RoleTargets),
+		ends:  c.draftEnds(rt, o, met(keys, o.needs)),
+		again: func(rt *rapid.T) *deed { return c.signs(rt, p, o) },
+		run:   func(s storage.Store) error { return c.sign(p, o, s) },
+		draft: func(signed *repo.Draft) { o.Draft, o.keys = signed, keys },
+		done:  func() { o.done = true },
+	}
+}
+
+// joins is signs by a publish of the same changes.
+func (c *crowd) joins(rt *rapid.T, p *person, o *openDraft) *deed {
+	d := c.signs(rt, p, o)
+	d.name = fmt.Sprintf("%s publishes the draft of %s", p.name, c.tell(o.changes))
+	d.run = func(s storage.Store) error {
+		publisher := c.publisher(p, s)
+		publisher.Drafts = []*repo.Draft{o.Draft}
+		_, err := publisher.Publish(c.t.Context(), o.changes)
+		var draft *repo.DraftError
+		if errors.As(err, &draft) && draft.Draft.ID() != o.ID() {
+			return errors.New("it has become another draft")
+		}
+		return err
+	}
 	return d
 }
 
@@ -387,16 +449,21 @@ func (c *crowd) draftEnds(rt *rapid.T, o *openDraft, complete bool) []string {
 	if complete {
 		end = "done"
 	}
-	untouched := maps.EqualFunc(o.notes, c.notes, func(a, b note) bool { return a.version == b.version })
 	switch {
 	case o.done && c.collected.Before(o.at):
 		return []string{"published"}
 	case o.done:
 		return []string{"published", "stale"}
-	case untouched && o.faults == c.faults && c.collected.Before(o.at) && c.now.Sub(o.at) < 24*time.Hour && c.expired(rt) == "done":
+	case c.untouched(rt, o):
 		return []string{end}
 	}
 	return []string{end, "stale", "rejected", "burned", "published"}
+}
+
+// untouched reports whether nothing has happened since a draft was made.
+func (c *crowd) untouched(rt *rapid.T, o *openDraft) bool {
+	return maps.EqualFunc(o.notes, c.notes, func(a, b note) bool { return a.version == b.version }) &&
+		o.faults == c.faults && c.collected.Before(o.at) && c.now.Sub(o.at) < 24*time.Hour && c.expired(rt) == "done"
 }
 
 func (c *crowd) sign(p *person, o *openDraft, s storage.Store) error {
@@ -407,6 +474,9 @@ func (c *crowd) sign(p *person, o *openDraft, s storage.Store) error {
 	draft, err := repo.ParseDraft(data)
 	if err != nil {
 		return err
+	}
+	if draft.Files[tuf.RoleRoot] != nil {
+		c.rotated = c.now
 	}
 	publisher := c.publisher(p, s)
 	l := &repo.Loader{Source: s, Collection: collection, Cache: publisher.Cache, Now: c.now, IgnoreExpiry: true, TimestampFirst: true}

@@ -97,9 +97,6 @@ func (c *crowd) look(rt *rapid.T, after string, allowed ...*model) {
 			rt.Fatalf("after %s: %s went from version %d to %d", after, role, n.version, now.version)
 		}
 	}
-	if c.notes[tuf.RoleRoot].version < notes[tuf.RoleRoot].version {
-		c.rotated = c.now
-	}
 	c.model, c.notes = got, notes
 	c.pull(rt, after, c.clean(rt, after))
 }

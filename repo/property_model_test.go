@@ -156,13 +156,13 @@ type verdict struct {
 // a collection of which notes are known.
 func (m *model) publish(changes []repo.Change, ring forge.Ring, notes map[string]note) verdict {
 	after := m.clone()
-	edited, used := map[string]bool{}, map[string]bool{}
+	edited, used := map[string]repo.Action{}, map[string]bool{}
 	for _, c := range changes {
 		if !after.apply(c) {
 			return verdict{Kind: "change"}
 		}
 		if c.Type == repo.TypeDelegation {
-			edited[c.Role] = true
+			edited[c.Role] = c.Action
 		} else {
 			used[c.Role] = true
 		}
@@ -244,17 +244,17 @@ func (g grant) with(d *repo.DelegationChange) grant {
 // sound reports whether the finished set can be published: delegations that have
 // changed are complete, what lies below them is covered, and nothing else was to
 // be done to a role that goes.
-func (m *model) sound(edited, used map[string]bool) bool {
+func (m *model) sound(edited map[string]repo.Action, used map[string]bool) bool {
 	for role := range m.Books {
 		chain, ok := m.chain(role)
-		if !ok && (used[role] || m.childEdited(role, edited)) {
+		if !ok && (used[role] || editedBelow(role, edited)) {
 			return false
 		}
-		if !slices.ContainsFunc(chain, func(g grant) bool { return edited[g.Role] }) {
+		if !slices.ContainsFunc(chain, func(g grant) bool { return edited[g.Role] != "" }) {
 			continue
 		}
 		last := chain[len(chain)-1]
-		if edited[role] && (len(last.By.Keys) < last.By.Threshold || len(last.By.Keys) == 0 || len(last.Paths) == 0) {
+		if edited[role] != "" && (len(last.By.Keys) < last.By.Threshold || len(last.By.Keys) == 0 || len(last.Paths) == 0) {
 			return false
 		}
 		for name := range m.Books[role].Targets {
@@ -266,10 +266,10 @@ func (m *model) sound(edited, used map[string]bool) bool {
 	return true
 }
 
-// childEdited: an edited delegation of a role that goes was to no purpose.
-func (m *model) childEdited(role string, edited map[string]bool) bool {
-	for child := range edited {
-		if above(child) == role {
+// editedBelow: what was to be delegated by a role that goes is in vain.
+func editedBelow(role string, edited map[string]repo.Action) bool {
+	for child, action := range edited {
+		if above(child) == role && action != repo.Remove {
 			return true
 		}
 	}
@@ -277,12 +277,12 @@ func (m *model) childEdited(role string, edited map[string]bool) bool {
 }
 
 // changed is the roles that get a new version.
-func (m *model) changed(after *model, changes []repo.Change, edited map[string]bool, notes map[string]note) []string {
+func (m *model) changed(after *model, changes []repo.Change, edited map[string]repo.Action, notes map[string]note) []string {
 	var roles []string
 	for role, b := range after.Books {
 		old, was := m.Books[role]
 		renewed := slices.ContainsFunc(changes, func(c repo.Change) bool { return c.Type == repo.TypeWitness && c.Role == role })
-		if !was || renewed || !same(old, b) || edited[role] && !notes[role].satisfies(after.deciding(role)) {
+		if !was || renewed || !same(old, b) || edited[role] != "" && !notes[role].satisfies(after.deciding(role)) {
 			roles = append(roles, role)
 		}
 	}

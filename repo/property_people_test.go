@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -62,7 +63,7 @@ type crowd struct {
 	client *stockClient // that remembers what it has seen
 
 	collected time.Time // when garbage was collected last
-	rotated   time.Time // when keys were replaced last
+	rotated   time.Time // when somebody began to replace keys last
 	faults    int       // that have hit requests
 }
 
@@ -150,70 +151,128 @@ func (c *crowd) pass(rt *rapid.T) {
 type deed struct {
 	name    string
 	run     func(storage.Store) error
-	ends    []string          // how it may end, by kinds
-	after   *model            // what it leads to if it ends well
-	changed []string          // the roles that then have a new version, and no others
-	perhaps []string          // roles that may have one
-	done    func()            // is called then
-	draft   func(*repo.Draft) // is called if it ends with a draft
-	grace   bool              // while keys are being replaced, it may have to wait
-	gc      bool              // it removes what nothing leads to
+	again   func(*rapid.T) *deed // the same, upon what the collection is by then
+	ends    []string             // how it may end, by kinds
+	after   *model               // what it leads to if it ends well
+	changed []string             // the roles that then have a new version, and no others
+	perhaps []string             // roles that may have one
+	done    func()               // is called then
+	draft   func(*repo.Draft)    // is called if it ends with a draft
+	grace   bool                 // while keys are being replaced, it may have to wait
+	gc      bool                 // it removes what nothing leads to
 }
 
 // step draws a deed, and what happens to it.
 func (c *crowd) step(rt *rapid.T) {
 	d := c.draw(rt)
-	faulty := rapid.IntRange(0, 2).Draw(rt, "fault") == 0
-	if !faulty {
-		c.do(rt, d, nil)
-		return
+	switch rapid.SampledFrom([]string{"nothing", "nothing", "fault", "other"}).Draw(rt, "happens") {
+	case "nothing":
+		c.do(rt, d)
+	case "fault":
+		fault := c.fault(rt)
+		again := rapid.Bool().Draw(rt, "again")
+		if failed := c.fail(rt, d, fault); failed && again {
+			c.do(rt, d.again(rt))
+		}
+	case "other":
+		c.overtake(rt, d)
 	}
-	c.do(rt, d, c.fault(rt))
 }
 
-// do does a deed and compares how it ends with how it may.
-func (c *crowd) do(rt *rapid.T, d *deed, fault func(storagetest.Request) storagetest.Fault) {
-	fired := false
-	store := c.store
-	if !d.gc {
-		store = storagetest.Immutable(c.t, store)
-	}
-	if fault != nil {
-		store = storagetest.NewFaults(store, func(r storagetest.Request) storagetest.Fault {
-			f := fault(r)
-			fired = fired || f != storagetest.None
-			return f
-		}).Store()
-	}
+// do does a deed.
+func (c *crowd) do(rt *rapid.T, d *deed) {
 	marked := c.marked()
-	err := d.run(store)
+	c.ended(rt, d, d.run(c.watched(d)), marked)
+}
+
+// watched is the store, in which no slot may change.
+func (c *crowd) watched(d *deed) storage.Store {
+	if d.gc {
+		return c.store
+	}
+	return storagetest.Immutable(c.t, c.store)
+}
+
+// fail does a deed of which a request fails, and reports whether it has failed.
+// Then it may have come to its end or not.
+func (c *crowd) fail(rt *rapid.T, d *deed, fault func(storagetest.Request) storagetest.Fault) bool {
+	fired, marked := false, c.marked()
+	err := d.run(storagetest.NewFaults(c.watched(d), func(r storagetest.Request) storagetest.Fault {
+		f := fault(r)
+		fired = fired || f != storagetest.None
+		return f
+	}).Store())
 	if fired {
 		c.faults++
 	}
+	if kind := kindOf(err); kind != "fault" && (kind != "conflict" || !fired || !d.gc) {
+		c.ended(rt, d, err, marked)
+		return false
+	}
+	rt.Logf("%s: %s: %v", c.now.Format(time.DateTime), d.name, err)
+	c.look(rt, d.name+", which failed", c.model, d.after)
+	return true
+}
+
+// overtake does a deed, and before one of its writes of metadata, another one.
+func (c *crowd) overtake(rt *rapid.T, d *deed) {
+	other, n := c.draw(rt), rapid.IntRange(1, 4).Draw(rt, "before write")
+	ran, marked := false, c.marked()
+	err := d.run(storagetest.NewFaults(c.watched(d), func(r storagetest.Request) storagetest.Fault {
+		if r.Method != "PUT" || strings.HasPrefix(r.Key, repo.TargetsDir(collection)+"/") {
+			return storagetest.None
+		}
+		if n--; n == 0 {
+			ran = true
+			d = c.between(rt, d, other)
+		}
+		return storagetest.None
+	}).Store())
+	if ran {
+		d.name += ", overtaken by " + other.name
+	}
+	c.ended(rt, d, err, marked)
+}
+
+// between does another deed while one is under way, and returns what is to be
+// expected of that one from then on.
+func (c *crowd) between(rt *rapid.T, d, other *deed) *deed {
+	before := c.notes
+	c.look(rt, d.name+", which is under way", c.model, d.after)
+	late := len(d.changed) > 0 && !slices.ContainsFunc(d.changed, func(role string) bool { return c.notes[role].version == before[role].version })
+	rt.Logf("%s is under way, or has come to its end: %v", d.name, late)
+	c.do(rt, other.again(rt))
+	if late {
+		return &deed{name: d.name, ends: append(d.ends, "stale"), after: c.model, done: d.done}
+	}
+	after := d.again(rt)
+	if slices.Contains(after.ends, "published") { // by the other, which is as good
+		after.ends = append(after.ends, "done")
+	}
+	after.ends, after.perhaps = append(after.ends, "stale", "burned"), append(after.perhaps, d.changed...)
+	return after
+}
+
+// ended compares how a deed has ended with how it may.
+func (c *crowd) ended(rt *rapid.T, d *deed, err error, marked bool) {
 	kind := kindOf(err)
-	rt.Logf("%s: %s, fault: %v, ended with %q: %v", c.now.Format(time.DateTime), d.name, fired, kind, err)
-	switch {
-	case kind == "fault" && fired, kind == "conflict" && fired && d.gc:
-		c.look(rt, d.name+", which failed", c.model, d.after)
-		return
-	case slices.Contains(d.ends, kind):
-	case kind == "grace" && d.grace && c.now.Before(c.rotated.Add(repo.DefaultGrace)):
-	case kind == "collected" && marked:
-	default:
+	rt.Logf("%s: %s: %s: %v", c.now.Format(time.DateTime), d.name, kind, err)
+	waits := kind == "grace" && d.grace && c.now.Before(c.rotated.Add(repo.DefaultGrace)) || kind == "collected" && marked
+	if !waits && !slices.Contains(d.ends, kind) {
 		rt.Fatalf("%s: it ended with %q, not %q: %v", d.name, kind, d.ends, err)
 	}
-	before := c.notes
-	if kind != "done" {
-		c.look(rt, fmt.Sprintf("%s, which ended with %q", d.name, kind), c.model)
-	} else {
+	if kind == "done" {
+		before := c.notes
 		c.look(rt, d.name, d.after)
 		c.checkVersions(rt, d, before)
-		if d.done != nil {
-			d.done()
-		}
+	} else {
+		c.look(rt, fmt.Sprintf("%s, which ended with %q", d.name, kind), c.model)
 	}
 	var draft *repo.DraftError
-	if errors.As(err, &draft) && d.draft != nil {
+	switch {
+	case kind == "done" && d.done != nil:
+		d.done()
+	case errors.As(err, &draft) && d.draft != nil:
 		d.draft(draft.Draft)
 	}
 }
