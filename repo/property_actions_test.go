@@ -485,6 +485,11 @@ func (c *crowd) sign(p *person, o *openDraft, s storage.Store) error {
 		return err
 	}
 	r, err := v.Review(c.t.Context(), draft, s, c.now)
+	var half *repo.HalfError
+	if errors.As(err, &half) {
+		_, err = publisher.Commit(c.t.Context(), nil, half.Rest)
+		return err
+	}
 	if err != nil {
 		return err
 	}
