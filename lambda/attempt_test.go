@@ -8,8 +8,12 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/sigstore/sigstore/pkg/signature"
+
+	"publisher/lambda"
 	"publisher/repo"
 	"publisher/storage"
 	"publisher/storage/storagetest"
@@ -33,8 +37,8 @@ func (w *world) die(submission string) {
 	w.restart()
 }
 
-// TestAttempts: a submission that instances die of is put aside after three, but
-// not as long as one of them may be at work.
+// TestAttempts: a submission that instances die of is put aside after three, and
+// one more later, but not as long as one of them may be at work.
 func TestAttempts(t *testing.T) {
 	w := published(t)
 	submission, id := w.leave("b", "2")
@@ -46,6 +50,11 @@ func TestAttempts(t *testing.T) {
 		t.Errorf("%s %v", answer, err)
 	}
 	w.wantWaiting(1)
+	w.now = w.now.Add(21 * time.Minute)
+	w.die(submission)
+	if answer, err := w.handle(commitEvent(submission)); err == nil || !strings.Contains(err.Error(), "under way") {
+		t.Errorf("%s %v", answer, err)
+	}
 	w.now = w.now.Add(21 * time.Minute)
 	if c := w.counts(schedule); c.Refused != 1 || c.Failed != 0 {
 		t.Errorf("%+v", c)
@@ -111,24 +120,92 @@ func TestFailuresAreNoAttempts(t *testing.T) {
 	}
 }
 
-// TestOutOfTime: an attempt that ends because time is up is one that never came
-// back.
+// TestHung: a store or a service that does not answer costs a submission
+// nothing, however often: the attempt ends before the function does, and takes
+// itself back.
+func TestHung(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		hang func(w *world)
+	}{
+		{"the public store, reading", func(w *world) { w.restartWith(hung{w.public, "GET"}, w.private) }},
+		{"the public store, writing", func(w *world) { w.restartWith(hung{w.public, "PUT"}, w.private) }},
+		{"the service", func(w *world) { w.restart(); w.signer.Keys = hungKeys{w.signer.Keys} }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := published(t)
+				submission, id := w.leave("b", "2")
+				for range 5 {
+					tt.hang(w)
+					ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+					answer, err := w.signer.Handle(ctx, []byte(commitEvent(submission)))
+					if !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
+						t.Fatalf("%s %v, the function: %v", answer, err, ctx.Err())
+					}
+					cancel()
+					w.wantNoAttempts()
+					w.now = w.now.Add(time.Hour)
+				}
+				w.restart()
+				w.counts(schedule)
+				if r := w.receipt(id); r.Refused != nil {
+					t.Errorf("%+v", r.Refused)
+				}
+			})
+		})
+	}
+}
+
+// TestOutOfTime: an attempt takes itself back also when it is slow to the end
+// of its run.
 func TestOutOfTime(t *testing.T) {
 	w := published(t)
 	submission, id := w.leave("b", "2")
-	for range 3 {
+	for range 4 {
 		ctx, cancel := context.WithCancel(t.Context())
 		w.restartWith(endless{w.public, cancel}, w.private)
 		if answer, err := w.signer.Handle(ctx, []byte(commitEvent(submission))); !errors.Is(err, context.Canceled) {
 			t.Fatalf("%s %v", answer, err)
 		}
+		w.wantNoAttempts()
 	}
 	w.restart()
 	w.now = w.now.Add(time.Hour)
 	w.counts(schedule)
-	if r := w.receipt(id); r.Refused == nil || !strings.Contains(r.Refused.Error, "put it aside") {
-		t.Errorf("%+v", r)
+	if r := w.receipt(id); r.Refused != nil {
+		t.Errorf("%+v", r.Refused)
 	}
+}
+
+// hung is a store that does not answer requests of one method.
+type hung struct {
+	storage.Store
+	method string
+}
+
+func (h hung) Put(ctx context.Context, key string, body io.ReadSeeker, prev storage.Version) (storage.Version, error) {
+	if h.method == "PUT" {
+		<-ctx.Done()
+		return "", ctx.Err()
+	}
+	return h.Store.Put(ctx, key, body, prev)
+}
+
+func (h hung) Get(ctx context.Context, key string) (storage.Object, error) {
+	if h.method == "GET" {
+		<-ctx.Done()
+		return storage.Object{}, ctx.Err()
+	}
+	return h.Store.Get(ctx, key)
+}
+
+// hungKeys is a service that does not open keys.
+type hungKeys struct{ lambda.Keys }
+
+func (hungKeys) Open(ctx context.Context, _ *lambda.Key) (signature.Signer, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
 }
 
 // endless is a store to which a write takes all the time there is.
@@ -141,6 +218,72 @@ func (e endless) Put(ctx context.Context, _ string, _ io.ReadSeeker, _ storage.V
 	e.end()
 	<-ctx.Done()
 	return "", ctx.Err()
+}
+
+// TestLastAttempt: what three instances died of may be none of its doing, so it
+// is tried once more after a while.
+func TestLastAttempt(t *testing.T) {
+	w := published(t)
+	submission, id := w.leave("b", "2")
+	for range 3 {
+		w.die(submission)
+	}
+	w.now = w.now.Add(21 * time.Minute)
+	if c := w.counts(schedule); c.Committed != 1 {
+		t.Errorf("%+v", c)
+	}
+	if r := w.receipt(id); r.Refused != nil {
+		t.Errorf("%+v", r.Refused)
+	}
+	w.wantNoAttempts()
+}
+
+// TestAttemptsAtOnce: an attempt that ends leaves the others counted, in
+// whatever order they began.
+func TestAttemptsAtOnce(t *testing.T) {
+	for _, firstEnds := range []bool{true, false} {
+		w := published(t)
+		submission, _ := w.leave("b", "2")
+		var stores [2]*stopped
+		var ended [2]chan error
+		for n := range stores {
+			stores[n], ended[n] = &stopped{w.public, make(chan struct{}), make(chan struct{})}, make(chan error, 1)
+			w.restartWith(stores[n], w.private)
+			signer := w.signer
+			go func() {
+				_, err := signer.Handle(t.Context(), []byte(commitEvent(submission)))
+				ended[n] <- err
+			}()
+			<-stores[n].begun
+		}
+		n := 0
+		if !firstEnds {
+			n = 1
+		}
+		close(stores[n].goOn)
+		if err := <-ended[n]; !errors.Is(err, storagetest.ErrInjected) {
+			t.Error(err)
+		}
+		note := contents(t, w.private)[repo.AttemptsKey(scripts, submission)]
+		if got := strings.Count(note, "2026-"); got != 1 {
+			t.Errorf("%d attempts are noted while one is under way: %s", got, note)
+		}
+		close(stores[1-n].goOn)
+		<-ended[1-n]
+		w.wantNoAttempts()
+	}
+}
+
+// stopped is a store of which the first write waits, and fails.
+type stopped struct {
+	storage.Store
+	begun, goOn chan struct{}
+}
+
+func (s *stopped) Put(context.Context, string, io.ReadSeeker, storage.Version) (storage.Version, error) {
+	close(s.begun)
+	<-s.goOn
+	return "", storagetest.ErrInjected
 }
 
 // forgetful panics once after timestamp.json moved.
@@ -209,7 +352,7 @@ func TestPanicOfMetrics(t *testing.T) {
 func TestTidy(t *testing.T) {
 	w := published(t)
 	waiting, _ := w.leave("b", "2")
-	w.put(w.private, repo.AttemptsKey(scripts, ulidA), `{"count":1,"last":"2026-11-22T12:00:00Z"}`)
+	w.put(w.private, repo.AttemptsKey(scripts, ulidA), `{"begun":{"another":"2026-11-22T12:00:00Z"}}`)
 	w.put(w.private, repo.AttemptsKey(scripts, waiting), `not a note`)
 	if c := w.counts(schedule); c.Committed != 1 {
 		t.Errorf("%+v", c)

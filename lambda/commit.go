@@ -137,13 +137,18 @@ func (s *Signer) clear(ctx context.Context, box repo.Inbox, name string) {
 
 // attemptTo is commitTo, counted.
 func (s *Signer) attemptTo(ctx context.Context, collection, name string, sub *repo.Submission) (receipt *repo.Receipt, err error) {
-	back, err := s.attempt(ctx, collection, name)
+	a, err := s.attempt(ctx, collection, name)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { back(err) }()
+	defer func() {
+		_, unanswered := repo.Answered(sub, receipt, err)
+		a.end(ctx, unanswered == nil)
+	}()
+	limited, cancel := s.within(ctx)
+	defer cancel()
 	defer caught(&err)
-	return s.commitTo(ctx, collection, sub)
+	return s.commitTo(limited, collection, sub)
 }
 
 // commitTo has the submission checked and published.

@@ -26,9 +26,9 @@ func (e *ClockError) Error() string {
 		e.Here.UTC().Format(time.RFC3339), e.There.UTC().Format(time.RFC3339), maxSkew)
 }
 
-// guard returns s with every answer's date compared with the clock, and with
-// panics turned into errors: some of them would be in a goroutine of repo's,
-// where they end the process.
+// guard returns s with every answer's date compared with the clock, with an end
+// to every request that is not answered, and with panics turned into errors: some
+// of them would be in a goroutine of repo's, where they end the process.
 func guard(s storage.Store, now func() time.Time) storage.Store {
 	return storage.Narrow(&guarded{s, now}, s)
 }
@@ -68,10 +68,13 @@ func (g *guarded) listen(ctx context.Context) (context.Context, func(error) erro
 
 func (g *guarded) Get(ctx context.Context, key string) (obj storage.Object, err error) {
 	defer caught(&err)
-	ctx, heard := g.listen(ctx)
-	if obj, err = g.Store.Get(ctx, key); err != nil {
-		return obj, heard(err)
+	asked, p := patient(ctx)
+	asked, heard := g.listen(asked)
+	if obj, err = g.Store.Get(asked, key); err != nil {
+		defer p.done()
+		return obj, heard(p.explain(err))
 	}
+	obj.Body = &patientBody{obj.Body, p}
 	if err = heard(g.checkClock(obj.Date)); err != nil {
 		obj.Body.Close()
 		return storage.Object{}, err
@@ -81,35 +84,45 @@ func (g *guarded) Get(ctx context.Context, key string) (obj storage.Object, err 
 
 func (g *guarded) Stat(ctx context.Context, key string) (info storage.Info, err error) {
 	defer caught(&err)
+	ctx, p := patient(ctx)
+	defer p.done()
 	ctx, heard := g.listen(ctx)
 	if info, err = g.Store.(storage.Stater).Stat(ctx, key); err == nil {
 		err = g.checkClock(info.Date)
 	}
-	return info, heard(err)
+	return info, heard(p.explain(err))
 }
 
 // Put has written all the same, if the store says that it has: what is found to
 // be off is all that comes after.
 func (g *guarded) Put(ctx context.Context, key string, body io.ReadSeeker, prev storage.Version) (v storage.Version, err error) {
 	defer caught(&err)
+	ctx, p := patient(ctx)
+	defer p.done()
 	ctx, heard := g.listen(ctx)
 	v, err = g.Store.Put(ctx, key, body, prev)
-	return v, heard(err)
+	return v, heard(p.explain(err))
 }
 
 func (g *guarded) Delete(ctx context.Context, key string, prev storage.Version) (err error) {
 	defer caught(&err)
+	ctx, p := patient(ctx)
+	defer p.done()
 	ctx, heard := g.listen(ctx)
-	return heard(g.Store.(storage.Deleter).Delete(ctx, key, prev))
+	return heard(p.explain(g.Store.(storage.Deleter).Delete(ctx, key, prev)))
 }
 
 func (g *guarded) List(ctx context.Context, prefix string) iter.Seq2[storage.Entry, error] {
 	return func(yield func(storage.Entry, error) bool) {
+		ctx, p := patient(ctx)
+		defer p.done()
 		ctx, heard := g.listen(ctx)
 		for e, err := range g.Store.List(ctx, prefix) {
-			if err = heard(err); !yield(e, err) || err != nil {
+			p.pause() // whoever takes their time between two objects
+			if err = heard(p.explain(err)); !yield(e, err) || err != nil {
 				return
 			}
+			p.resume()
 		}
 		// There may be nothing in the list.
 		if err := heard(nil); err != nil {

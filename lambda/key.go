@@ -94,7 +94,7 @@ var errForeign = errors.New("not a key of this signer")
 func (s *Signer) ownKey(ctx context.Context, collection, role, keyID string) (*Key, error) {
 	k, err := s.readKey(ctx, collection, role, keyID)
 	if err == nil {
-		_, err = s.Keys.Open(ctx, k)
+		_, err = s.keys.Open(ctx, k)
 	}
 	switch {
 	case err == nil:
@@ -110,7 +110,7 @@ func (s *Signer) ownKey(ctx context.Context, collection, role, keyID string) (*K
 
 // makeKey makes a key and writes its object.
 func (s *Signer) makeKey(ctx context.Context, collection, role string) (*Key, error) {
-	k, err := s.Keys.Make(ctx, collection, role)
+	k, err := s.keys.Make(ctx, collection, role)
 	if err != nil {
 		return nil, fmt.Errorf("make %s key: %w", role, err)
 	}
@@ -131,7 +131,7 @@ func (s *Signer) makeKey(ctx context.Context, collection, role string) (*Key, er
 	if k, err = s.readKey(ctx, collection, role, k.Key.ID()); err != nil {
 		return nil, err
 	}
-	if _, err := s.Keys.Open(ctx, k); err != nil {
+	if _, err := s.keys.Open(ctx, k); err != nil {
 		return nil, fmt.Errorf("open the new %s key: %w", role, err)
 	}
 	s.Log.Info("key made", "collection", collection, "role", role, "key", k.Key.ID())

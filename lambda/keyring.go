@@ -5,12 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"sync"
 
 	"github.com/sigstore/sigstore/pkg/signature"
-	"github.com/sigstore/sigstore/pkg/signature/options"
 
 	"publisher/repo"
 )
@@ -33,22 +31,12 @@ func (k *keyring) Signer(ctx context.Context, role, keyID string) (signature.Sig
 		if err != nil {
 			return nil, err
 		}
-		if opened, err = k.signer.Keys.Open(ctx, key); err != nil {
+		if opened, err = k.signer.keys.Open(ctx, key); err != nil {
 			return nil, err
 		}
 		k.signer.opened.put(name, opened)
 	}
 	return &bound{opened, ctx}, nil
-}
-
-// bound is a signer that works under the context it was asked for in.
-type bound struct {
-	signature.Signer
-	ctx context.Context
-}
-
-func (b *bound) SignMessage(message io.Reader, opts ...signature.SignOption) ([]byte, error) {
-	return b.Signer.SignMessage(message, append(opts, options.WithContext(b.ctx))...)
 }
 
 // opened keeps the signers that were used last, by the name of their object.

@@ -68,14 +68,16 @@ type Signer struct {
 	Metrics io.Writer    // gets CloudWatch's embedded metric format, one line each; may be nil
 	Watch   func(Metric) // is told what Metrics gets, by several goroutines at once; may be nil
 
-	once    sync.Once
-	busy    busy
-	public  storage.Store // Public, guarded
-	private storage.Store // Private, guarded
-	room    *semaphore.Weighted
-	caches  *caches
-	opened  *opened
-	metrics metrics
+	once     sync.Once
+	busy     busy
+	public   storage.Store // Public, guarded
+	private  storage.Store // Private, guarded
+	keys     Keys          // Keys, with an end to what is asked of them
+	room     *semaphore.Weighted
+	caches   *caches
+	opened   *opened
+	attempts *underWay
+	metrics  metrics
 }
 
 // What a Signer does if it does not do everything.
@@ -149,8 +151,9 @@ func (s *Signer) start() {
 		s.CacheBytes = DefaultCacheBytes
 	}
 	s.public, s.private = guard(s.Public, s.Now), guard(s.Private, s.Now)
+	s.keys = patientKeys{s.Keys}
 	s.room = newRoom()
-	s.caches, s.opened = newCaches(s.CacheBytes), newOpened()
+	s.caches, s.opened, s.attempts = newCaches(s.CacheBytes), newOpened(), newUnderWay()
 	s.metrics = metrics{to: s.Metrics, watch: s.Watch, now: s.Now}
 }
 
