@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -107,6 +108,13 @@ func (a *app) passphraseOfFile() ([]byte, error) {
 	return a.passphrases.file, nil
 }
 
+// isCredential reports a file that systemd keeps for this service. An access list
+// lets its user read it, and that shows as the mode of a group.
+func isCredential(name string) bool {
+	dir := os.Getenv("CREDENTIALS_DIRECTORY")
+	return dir != "" && filepath.Dir(name) == filepath.Clean(dir)
+}
+
 // firstLine reads a passphrase from a file.
 func (a *app) firstLine(name string) ([]byte, error) {
 	unread := func(err error) error {
@@ -121,7 +129,7 @@ func (a *app) firstLine(name string) ([]byte, error) {
 	if err != nil {
 		return nil, unread(err)
 	}
-	if runtime.GOOS != "windows" && info.Mode().IsRegular() && info.Mode().Perm()&0o077 != 0 {
+	if runtime.GOOS != "windows" && info.Mode().IsRegular() && info.Mode().Perm()&0o077 != 0 && !isCredential(name) {
 		a.warnf("others can read the passphrase in %s: chmod 600 %[1]s", name)
 	}
 	line, err := bufio.NewReader(io.LimitReader(f, 64<<10)).ReadBytes('\n')

@@ -86,6 +86,25 @@ func compare(t *testing.T, file string, document json.RawMessage) {
 	}
 }
 
+// TestBuckets: versitygw gets the same documents as policies of its buckets, for
+// users with the names that setup.sh gives them.
+func TestBuckets(t *testing.T) {
+	users := [][2]string{{"signer-publish", "signer"}, {"publisher", "publisher"}, {"gc", "gc"}}
+	at := Places{Public: Place{Bucket: publicBucket}, Inbox: Place{Bucket: inboxBucket}}
+	for file, all := range map[string][][]Statement{
+		publicBucket: {Served(publicBucket)}, inboxBucket: nil,
+	} {
+		for _, u := range users {
+			p, err := Read(folder, u[0], at, collection)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, p.For(file, u[1]))
+		}
+		compare(t, filepath.Join(folder, "versitygw-"+strings.ToLower(file)+".json"), json.RawMessage(Bucket(all...).JSON()))
+	}
+}
+
 // TestRead: nothing that stands for a name is left, and a bucket's name is no
 // part of another's.
 func TestRead(t *testing.T) {
