@@ -183,11 +183,8 @@ func (b Inbox) Clear(ctx context.Context, name string) error {
 	if !ok {
 		return nil
 	}
-	info, err := storage.Stat(ctx, b.Store, key)
-	if err == nil {
-		err = d.Delete(ctx, key, info.Version)
-	}
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+	err := b.drop(ctx, d, key)
+	if errors.Is(err, fs.ErrPermission) {
 		return nil
 	}
 	return err

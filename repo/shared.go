@@ -213,11 +213,7 @@ func (b Inbox) deleteDraft(ctx context.Context, id string) error {
 		}
 	}
 	for _, key := range keys {
-		info, err := storage.Stat(ctx, b.Store, key)
-		if err == nil {
-			err = d.Delete(ctx, key, info.Version)
-		}
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := b.drop(ctx, d, key); err != nil {
 			return err
 		}
 	}

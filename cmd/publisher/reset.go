@@ -17,6 +17,10 @@ func newReset(a *app) *cobra.Command {
 		Use:     "reset COLLECTION (-n NUMBER,… | --all)",
 		Short:   "Take staged changes back",
 		GroupID: groupPublish,
+		Long: `Take staged changes back. If they were left for the online signer with
+publish --no-wait, their submission is withdrawn from the inbox, with all that is
+in it: what is not taken back stays staged. It is too late once the signer has
+published it, and while it does. Who may not delete from the inbox is told who can.`,
 		Example: `  publisher status example.com/scripts
   publisher reset example.com/scripts -n 0,2`,
 		Args: exactly(1),
@@ -47,25 +51,49 @@ func runReset(ctx context.Context, a *app, c *trust.Collection, numbers []int, a
 		return err
 	}
 	defer unlock()
-	list := c.Changelist()
 	if all {
-		what := "took back all staged changes of " + c.Name()
-		if changes, err := a.staged(c); err == nil && len(changes) == 0 {
-			what = "nothing is staged for " + c.Name()
-		}
-		if err := list.Clear(); err != nil {
-			return err
-		}
-		return a.resetResult(c.Name(), what, 0)
+		return a.resetAll(ctx, c)
 	}
-	changes, err := a.staged(c)
+	ids, err := a.numbered(c, numbers)
 	if err != nil {
 		return err
+	}
+	withdrawn, err := a.takeBack(ctx, c, ids, false)
+	if err != nil {
+		return err
+	}
+	if err := c.Changelist().Remove(ids...); err != nil {
+		return err
+	}
+	return a.resetResult(c, "took back "+counted(len(ids), "staged change")+" of "+c.Name(), len(ids), withdrawn)
+}
+
+// resetAll also works on a changelist that cannot be read.
+func (a *app) resetAll(ctx context.Context, c *trust.Collection) error {
+	what := "took back all staged changes of " + c.Name()
+	if changes, err := a.staged(c); err == nil && len(changes) == 0 {
+		what = "nothing is staged for " + c.Name()
+	}
+	withdrawn, err := a.takeBack(ctx, c, nil, true)
+	if err != nil {
+		return err
+	}
+	if err := c.Changelist().Clear(); err != nil {
+		return err
+	}
+	return a.resetResult(c, what, 0, withdrawn)
+}
+
+// numbered is the IDs of the staged changes with these numbers.
+func (a *app) numbered(c *trust.Collection, numbers []int) ([]string, error) {
+	changes, err := a.staged(c)
+	if err != nil {
+		return nil, err
 	}
 	var ids []string
 	for _, n := range numbers {
 		if n < 0 || n >= len(changes) {
-			return &cliError{
+			return nil, &cliError{
 				err:  fmt.Errorf("there is no staged change %d, only %s", n, counted(len(changes), "change")),
 				hint: "publisher status " + c.Name(),
 				code: exitNotFound,
@@ -73,20 +101,29 @@ func runReset(ctx context.Context, a *app, c *trust.Collection, numbers []int, a
 		}
 		ids = append(ids, changes[n].ID)
 	}
-	if err := list.Remove(ids...); err != nil {
-		return err
-	}
-	return a.resetResult(c.Name(), "took back "+counted(len(ids), "staged change")+" of "+c.Name(), len(ids))
+	return ids, nil
 }
 
-// resetResult tells how many changes were taken back. Of all, which perhaps
-// could not even be read, the number is not known.
-func (a *app) resetResult(name, what string, n int) error {
+// resetResult tells how many changes were taken back, and the submission that
+// they were in. Of all, which perhaps could not even be read, the number is not
+// known.
+func (a *app) resetResult(c *trust.Collection, what string, n int, withdrawn string) error {
 	v := struct {
 		Collection string `json:"collection"`
 		All        bool   `json:"all"`
 		Changes    int    `json:"changes,omitzero"`
-	}{name, n == 0, n}
+		Withdrawn  string `json:"withdrawn,omitempty"` // a submission, by its name in the inbox
+	}{c.Name(), n == 0, n, withdrawn}
+	if withdrawn != "" {
+		what += "\nwithdrew the submission " + withdrawn + " from the inbox"
+	}
+	left, err := a.staged(c)
+	if err != nil {
+		return err
+	}
+	if withdrawn != "" && len(left) > 0 {
+		a.infof("next: publisher publish %s, for %s that stay staged", c.Name(), counted(len(left), "change"))
+	}
 	return a.result(v, func(w io.Writer) error {
 		_, err := fmt.Fprintln(w, what)
 		return err

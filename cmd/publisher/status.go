@@ -28,7 +28,8 @@ of their life.
 With --fail-within it exits with 7 if a role expires within that time, with 5 if
 nothing is published yet: for cron and monitoring. Where the store cannot be
 reached it shows what is staged. Drafts are shown with who must still sign them,
-and until when.`,
+and until when, and what waits for the online signer, with the numbers of the
+staged changes that it publishes.`,
 		Example: `  publisher status example.com/scripts
   publisher status example.com/scripts --fail-within 72h`,
 		Args: exactly(1),
@@ -54,6 +55,7 @@ type state struct {
 	Plan       []repo.RolePlan `json:"plan,omitempty"`
 	Expiries   []roleExpiry    `json:"expiries,omitempty"`
 	Drafts     []draftResult   `json:"drafts,omitempty"`
+	Left       *leftBehind     `json:"left,omitempty"` // the submission that the last publish has left
 	Published  bool            `json:"published"`
 	Unready    []unready       `json:"unready,omitempty"` // what publish would fail on, as far as is seen here
 }
@@ -71,6 +73,9 @@ func runStatus(ctx context.Context, a *app, name string, within time.Duration) e
 	}
 	s := state{Collection: name}
 	if s.Staged, err = a.staged(c); err != nil {
+		return err
+	}
+	if s.Left, err = leftHere(c, s.Staged); err != nil {
 		return err
 	}
 	s.Unready = changedSources(s.Staged)
@@ -101,6 +106,11 @@ func (a *app) remoteState(ctx context.Context, c *trust.Collection, s *state) er
 	if err := a.draftState(ctx, c, s); err != nil {
 		return err
 	}
+	if s.Left != nil {
+		if err := s.Left.ask(ctx, a, c); err != nil {
+			return err
+		}
+	}
 	v, err := a.loadExpired(ctx, c, settings)
 	if err != nil {
 		return err
@@ -124,7 +134,10 @@ func (a *app) draftState(ctx context.Context, c *trust.Collection, s *state) (er
 	if s.Drafts, err = a.draftsOf(ctx, c); err != nil {
 		return err
 	}
-	s.Staged, err = a.staged(c)
+	if s.Staged, err = a.staged(c); err != nil {
+		return err
+	}
+	s.Left, err = leftHere(c, s.Staged)
 	return err
 }
 
@@ -135,6 +148,11 @@ func (a *app) printState(w io.Writer, s state) error {
 		}
 	} else if err := printStaged(w, s.Staged); err != nil {
 		return err
+	}
+	if s.Left != nil {
+		if err := s.Left.print(w, s.Collection); err != nil {
+			return err
+		}
 	}
 	if len(s.Drafts) > 0 {
 		if _, err := fmt.Fprintln(w, "\ndrafts that wait for signatures:"); err != nil {

@@ -87,11 +87,11 @@ func (a *app) submissions(ctx context.Context, name string, last int) error {
 	if err != nil {
 		return err
 	}
-	pending, err := c.Pending()
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	p, _, err := pending(c)
+	if err != nil {
 		return err
 	}
-	all, err := listSubmissions(ctx, box, pending, last)
+	all, err := listSubmissions(ctx, box, p, last)
 	if err != nil {
 		return fmt.Errorf("look into the inbox: %w", err)
 	}
@@ -122,9 +122,12 @@ func listSubmissions(ctx context.Context, box repo.Inbox, pending trust.Pending,
 		if err != nil {
 			return nil, err
 		}
-		if s.State == stateWaiting {
-			all = append(all, s)
+		if s.State == "" {
+			continue
 		}
+		// One row is enough for it, and for a receipt of it that is none.
+		all = slices.DeleteFunc(all, func(other submitted) bool { return other.ID == s.ID && other.State == stateUnreadable })
+		all = append(all, s)
 	}
 	for i := range all {
 		if all[i].Mine = all[i].ID == pending.Submission; all[i].Mine {
@@ -196,7 +199,7 @@ func waitingSubmission(ctx context.Context, box repo.Inbox, name string) (s subm
 	case err == nil:
 		s.State = ""
 	case errors.Is(err, repo.ErrReceipt):
-		s.Error, err = err.Error(), nil // the signer will not get past it either
+		s.State, s.Error, err = stateUnreadable, err.Error(), nil // the signer will not get past it either
 	case errors.Is(err, fs.ErrNotExist):
 		err = nil
 	}

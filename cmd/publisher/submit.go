@@ -51,11 +51,16 @@ func (a *app) onlineBy(ctx context.Context, c *trust.Collection, s trust.Setting
 
 // box opens the collection's part of an inbox.
 func (o *online) box(ctx context.Context, url string) (repo.Inbox, error) {
-	store, err := o.app.openStore(ctx, url)
+	return o.app.inbox(ctx, o.c, url)
+}
+
+// inbox opens a collection's part of an inbox.
+func (a *app) inbox(ctx context.Context, c *trust.Collection, url string) (repo.Inbox, error) {
+	store, err := a.openStore(ctx, url)
 	if err != nil {
 		return repo.Inbox{}, fmt.Errorf("open inbox: %w", err)
 	}
-	return repo.Inbox{Store: store, Collection: o.c.Name()}, nil
+	return repo.Inbox{Store: store, Collection: c.Name()}, nil
 }
 
 // errLeft ends a publish that does not wait.
@@ -124,11 +129,27 @@ func (o *online) answer(ctx context.Context, box repo.Inbox, p trust.Pending) (*
 		if err == nil {
 			return r, nil
 		}
-		if there, readErr := box.Receipt(ctx, p.Submission); readErr == nil {
+		there, readErr := o.app.receipt(ctx, box, p)
+		if readErr == nil {
 			return there, nil
+		}
+		if errors.Is(readErr, repo.ErrReceipt) {
+			return nil, readErr // what the signer fails on, too
 		}
 		return nil, err
 	})
+}
+
+// receipt reads that of a submission, and says what to do about one that cannot
+// be read: the signer does not get past it either.
+func (a *app) receipt(ctx context.Context, box repo.Inbox, p trust.Pending) (*repo.Receipt, error) {
+	r, err := box.Receipt(ctx, p.Submission)
+	if errors.Is(err, repo.ErrReceipt) {
+		key := repo.ReceiptKey(box.Collection, p.Submission)
+		err = hinted(fmt.Errorf("%s: %w", key, err),
+			"move that object out of the inbox %s, or ask whoever runs the signer to; then the same command again", shownStore(p.Inbox))
+	}
+	return r, err
 }
 
 // judge is the error of a refused submission, which is forgotten at once: it
@@ -160,11 +181,8 @@ var errWaiting = errors.New("a submission is waiting for the signer")
 // what is published by now, nil if nothing is. What another was faster than is
 // forgotten: the changes are staged still.
 func (o *online) settle(ctx context.Context) (*repo.Receipt, error) {
-	p, err := o.c.Pending()
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
+	p, ok, err := pending(o.c)
+	if err != nil || !ok {
 		return nil, err
 	}
 	receipt, err := o.find(ctx, p)
@@ -188,7 +206,7 @@ func (o *online) find(ctx context.Context, p trust.Pending) (*repo.Receipt, erro
 	if err != nil {
 		return nil, err
 	}
-	receipt, err := box.Receipt(ctx, p.Submission)
+	receipt, err := o.app.receipt(ctx, box, p)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return receipt, err
 	}
@@ -196,7 +214,7 @@ func (o *online) find(ctx context.Context, p trust.Pending) (*repo.Receipt, erro
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		// Cleared by the signer just now, which leaves a receipt first; or never there.
-		receipt, err = box.Receipt(ctx, p.Submission)
+		receipt, err = o.app.receipt(ctx, box, p)
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil, o.c.ClearPending()
 		}
