@@ -14,6 +14,8 @@ import (
 	"path/filepath"
 
 	"github.com/theupdateframework/go-tuf/v2/metadata"
+
+	"publisher/internal/stock"
 )
 
 // collection is the collection of the demonstration.
@@ -60,7 +62,7 @@ type demo struct {
 	shell  *shell
 	store  string // directory
 	web    *server
-	stock  *stockClient
+	stock  *stock.Client
 	proven []string
 }
 
@@ -70,7 +72,7 @@ func (d *demo) prove(format string, args ...any) {
 
 // serve starts everything that is not the owner's own machine.
 func (d *demo) serve() (err error) {
-	d.shell.say("A store, a web server in front of it, and an online signer, which alone writes metadata:\n" +
+	d.shell.Say("A store, a web server in front of it, and an online signer, which alone writes metadata:\n" +
 		"on this machine by one command. A bucket, a CDN and a function of AWS Lambda work the same.")
 	d.web, err = d.shell.serve("store")
 	return err
@@ -78,22 +80,22 @@ func (d *demo) serve() (err error) {
 
 // publish makes the collection and publishes real files in it.
 func (d *demo) publish() error {
-	d.shell.say("The owner makes a collection. The keys of snapshot and timestamp are the signer's.\n" +
+	d.shell.Say("The owner makes a collection. The keys of snapshot and timestamp are the signer's.\n" +
 		"Keys get a passphrase, except in demonstrations.")
 	args := []string{"-d", "owner", "init", collection, "--store", d.web.Store, "--inbox", d.web.Inbox, "--online", d.web.Online}
-	if err := d.shell.publisher(append(args, "--no-passphrase", "-q")...); err != nil {
+	if err := d.shell.Publisher(append(args, "--no-passphrase", "-q")...); err != nil {
 		return err
 	}
-	if err := makeRelease(d.shell.dir); err != nil {
+	if err := makeRelease(d.shell.Dir); err != nil {
 		return err
 	}
-	d.shell.say("Files are staged and published: signed here, checked and committed by the signer.")
+	d.shell.Say("Files are staged and published: signed here, checked and committed by the signer.")
 	for _, args := range [][]string{
 		{"-d", "owner", "add", collection, "-R", "release", "-q"},
 		{"-d", "owner", "publish", collection, "-q"},
 		{"-d", "owner", "trust", "export", collection, "-o", "root.json"},
 	} {
-		if err := d.shell.publisher(args...); err != nil {
+		if err := d.shell.Publisher(args...); err != nil {
 			return err
 		}
 	}
@@ -130,15 +132,15 @@ func random(n int) []byte {
 
 // introduce brings in the pullers, who have the first root and nothing else.
 func (d *demo) introduce() error {
-	d.shell.say("A puller, with a trust directory of their own, gets the root by a way they trust.")
-	if err := d.shell.publisher("-d", "puller", "trust", "add", collection, "--root", "root.json"); err != nil {
+	d.shell.Say("A puller, with a trust directory of their own, gets the root by a way they trust.")
+	if err := d.shell.Publisher("-d", "puller", "trust", "add", collection, "--root", "root.json"); err != nil {
 		return err
 	}
-	root, err := os.ReadFile(filepath.Join(d.shell.dir, "root.json"))
+	root, err := os.ReadFile(filepath.Join(d.shell.Dir, "root.json"))
 	if err != nil {
 		return err
 	}
-	d.stock, err = newStockClient(root, filepath.Join(d.shell.dir, "stock"), d.web.CA)
+	d.stock, err = newStockClient(root, filepath.Join(d.shell.Dir, "stock"), d.web.CA)
 	return err
 }
 
@@ -148,13 +150,13 @@ func (d *demo) pull() error {
 	if err != nil {
 		return err
 	}
-	d.shell.say("Both clients verify from the root down to each file: publisher …")
+	d.shell.Say("Both clients verify from the root down to each file: publisher …")
 	size, err := d.pullOurs(names)
 	if err != nil {
 		return err
 	}
 	d.prove("publisher downloaded %d files, %d bytes, over HTTPS, all as published", len(names), size)
-	d.shell.say("… and the updater of go-tuf v2, without any code of ours:")
+	d.shell.Say("… and the updater of go-tuf v2, without any code of ours:")
 	if size, err = d.pullStock(names); err != nil {
 		return err
 	}
@@ -165,13 +167,13 @@ func (d *demo) pull() error {
 // update has a colleague publish another version of one file.
 func (d *demo) update() error {
 	const name = "README.md"
-	d.shell.say("A colleague, or a CI job, gets the key of targets, the root and the addresses. No more is needed.")
+	d.shell.Say("A colleague, or a CI job, gets the key of targets, the root and the addresses. No more is needed.")
 	key, err := d.targetsKey()
 	if err != nil {
 		return err
 	}
 	text := []byte("# Another README\n")
-	if err := os.WriteFile(filepath.Join(d.shell.dir, "release", name), text, 0o666); err != nil {
+	if err := os.WriteFile(filepath.Join(d.shell.Dir, "release", name), text, 0o666); err != nil {
 		return err
 	}
 	for _, args := range [][]string{
@@ -180,7 +182,7 @@ func (d *demo) update() error {
 		{"-d", "colleague", "trust", "add", collection, "--root", "root.json", "--store", d.web.Store, "--inbox", d.web.Inbox, "--online", d.web.Online},
 		{"-d", "colleague", "add", collection, name, "release/" + name, "--publish", "-q"},
 	} {
-		if err := d.shell.publisher(args...); err != nil {
+		if err := d.shell.Publisher(args...); err != nil {
 			return err
 		}
 	}
@@ -207,7 +209,7 @@ func (d *demo) targetsKey() (string, error) {
 
 // hold shows who holds which keys.
 func (d *demo) hold() error {
-	d.shell.say("Neither of them holds a key of snapshot or timestamp.")
+	d.shell.Say("Neither of them holds a key of snapshot or timestamp.")
 	for _, who := range []string{"owner", "colleague"} {
 		keys, err := d.shell.keys(who)
 		if err != nil {
@@ -226,8 +228,8 @@ func (d *demo) hold() error {
 // tamper serves a copy of the store in which one byte of one file is wrong.
 func (d *demo) tamper() error {
 	const name = "image.bin"
-	d.shell.say("Somebody breaks into a mirror and changes one byte of " + name + ".")
-	evil := filepath.Join(d.shell.dir, "mirror")
+	d.shell.Say("Somebody breaks into a mirror and changes one byte of " + name + ".")
+	evil := filepath.Join(d.shell.Dir, "mirror")
 	if err := os.CopyFS(evil, os.DirFS(d.store)); err != nil {
 		return err
 	}
@@ -239,20 +241,20 @@ func (d *demo) tamper() error {
 		return err
 	}
 	const verification = 3 // the exit code for it
-	if err := d.shell.refuses(verification, d.download(mirror, "evil", name)...); err != nil {
+	if err := d.shell.Refuses(verification, d.download(mirror, "evil", name)...); err != nil {
 		return err
 	}
-	if _, err := os.Stat(filepath.Join(d.shell.dir, "evil", name)); err == nil {
+	if _, err := os.Stat(filepath.Join(d.shell.Dir, "evil", name)); err == nil {
 		return fmt.Errorf("publisher left the tampered %s on disk", name)
 	}
 	d.prove("publisher refused a file with one wrong byte, and left nothing of it on disk")
-	_, err = d.stock.pull(d.ctx, mirror.URL, name)
+	_, err = d.stock.Pull(d.ctx, mirror.URL+"/"+collection, name)
 	if wrong := new(metadata.ErrLengthOrHashMismatch); !errors.As(err, &wrong) {
 		return fmt.Errorf("go-tuf, of the tampered %s: %v", name, err)
 	}
 	fmt.Printf("# go-tuf's updater: %v\n", err)
 	d.prove("go-tuf's stock updater refused it too")
-	if err := d.shell.refuses(verification, "-d", "owner", "check", collection, "--deep", "--store", fileURL(evil)); err != nil {
+	if err := d.shell.Refuses(verification, "-d", "owner", "check", collection, "--deep", "--store", fileURL(evil)); err != nil {
 		return err
 	}
 	d.prove("publisher check found it")
@@ -275,8 +277,8 @@ func flip(pattern string) error {
 
 // check has publisher prove that the collection itself is whole.
 func (d *demo) check() error {
-	d.shell.say("The owner looks after the collection.")
-	if err := d.shell.publisher("-d", "owner", "check", collection, "--deep"); err != nil {
+	d.shell.Say("The owner looks after the collection.")
+	if err := d.shell.Publisher("-d", "owner", "check", collection, "--deep"); err != nil {
 		return err
 	}
 	d.prove("after all of it publisher check --deep finds the collection whole")

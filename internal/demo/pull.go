@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -11,17 +10,14 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 
-	"github.com/theupdateframework/go-tuf/v2/metadata/config"
-	"github.com/theupdateframework/go-tuf/v2/metadata/fetcher"
-	"github.com/theupdateframework/go-tuf/v2/metadata/updater"
+	"publisher/internal/stock"
 )
 
 // names is every target that was published, by what was in the directory.
 func (d *demo) names() ([]string, error) {
 	var names []string
-	err := fs.WalkDir(os.DirFS(filepath.Join(d.shell.dir, "release")), ".", func(name string, e fs.DirEntry, err error) error {
+	err := fs.WalkDir(os.DirFS(filepath.Join(d.shell.Dir, "release")), ".", func(name string, e fs.DirEntry, err error) error {
 		if err == nil && !e.IsDir() {
 			names = append(names, name)
 		}
@@ -38,11 +34,11 @@ func (d *demo) download(from *server, to string, names ...string) []string {
 
 // pullOurs downloads targets with publisher, and compares.
 func (d *demo) pullOurs(names []string) (size int, err error) {
-	if err := d.shell.publisher(d.download(d.web, "pulled", names...)...); err != nil {
+	if err := d.shell.Publisher(d.download(d.web, "pulled", names...)...); err != nil {
 		return 0, err
 	}
 	for _, name := range names {
-		data, err := os.ReadFile(filepath.Join(d.shell.dir, "pulled", filepath.Base(name)))
+		data, err := os.ReadFile(filepath.Join(d.shell.Dir, "pulled", filepath.Base(name)))
 		if err == nil {
 			err = d.compare(name, data)
 		}
@@ -57,7 +53,7 @@ func (d *demo) pullOurs(names []string) (size int, err error) {
 // pullStock downloads targets with go-tuf, and compares.
 func (d *demo) pullStock(names []string) (size int, err error) {
 	for _, name := range names {
-		data, err := d.stock.pull(d.ctx, d.web.URL, name)
+		data, err := d.stock.Pull(d.ctx, d.web.URL+"/"+collection, name)
 		if err == nil {
 			err = d.compare(name, data)
 		}
@@ -72,7 +68,7 @@ func (d *demo) pullStock(names []string) (size int, err error) {
 
 // compare fails if data is not what was published under a name.
 func (d *demo) compare(name string, data []byte) error {
-	want, err := os.ReadFile(filepath.Join(d.shell.dir, "release", filepath.FromSlash(name)))
+	want, err := os.ReadFile(filepath.Join(d.shell.Dir, "release", filepath.FromSlash(name)))
 	if err != nil {
 		return err
 	}
@@ -82,15 +78,8 @@ func (d *demo) compare(name string, data []byte) error {
 	return nil
 }
 
-// A stockClient is go-tuf's updater, which remembers what it saw in a
-// directory, as publisher does.
-type stockClient struct {
-	root   []byte
-	dir    string
-	client *http.Client
-}
-
-func newStockClient(root []byte, dir, caFile string) (*stockClient, error) {
+// newStockClient is go-tuf's updater, which remembers what it saw in dir.
+func newStockClient(root []byte, dir, caFile string) (*stock.Client, error) {
 	pem, err := os.ReadFile(caFile)
 	if err != nil {
 		return nil, err
@@ -100,40 +89,5 @@ func newStockClient(root []byte, dir, caFile string) (*stockClient, error) {
 		return nil, errors.New(caFile + " holds no certificate")
 	}
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}}
-	return &stockClient{root, dir, client}, os.Mkdir(dir, 0o700)
+	return &stock.Client{Root: root, Dir: dir, HTTP: client}, nil
 }
-
-// pull refreshes the metadata and downloads one target.
-func (c *stockClient) pull(ctx context.Context, url, name string) ([]byte, error) {
-	base := strings.TrimSuffix(url, "/") + "/" + collection
-	cfg, err := config.New(base+"/metadata", c.root)
-	if err != nil {
-		return nil, err
-	}
-	get := fetcher.NewDefaultFetcher()
-	get.SetHTTPClient(bound{ctx, c.client})
-	cfg.Fetcher = get
-	cfg.LocalMetadataDir, cfg.LocalTargetsDir = c.dir, c.dir
-	cfg.RemoteTargetsURL = base + "/targets"
-	up, err := updater.New(cfg)
-	if err != nil {
-		return nil, err
-	}
-	if err := up.Refresh(); err != nil {
-		return nil, err
-	}
-	info, err := up.GetTargetInfo(name)
-	if err != nil {
-		return nil, err
-	}
-	_, data, err := up.DownloadTarget(info, "", "")
-	return data, err
-}
-
-// bound ends the updater's requests, which carry no context, when ctx ends.
-type bound struct {
-	ctx    context.Context
-	client *http.Client
-}
-
-func (b bound) Do(r *http.Request) (*http.Response, error) { return b.client.Do(r.WithContext(b.ctx)) }
