@@ -1,0 +1,199 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"flag"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+
+	"publisher/internal/interop"
+	"publisher/internal/lambdaemu"
+	"publisher/internal/testserver"
+)
+
+// TestMoto runs the program against moto, which keeps the buckets, the key and
+// what the functions are configured to be, and against the runtime's emulator,
+// which runs the function of this repository as it was configured there. Pulled
+// is by every client of other people.
+func TestMoto(t *testing.T) {
+	server := testserver.Moto(t)
+	dir := t.TempDir()
+	bin, err := lambdaemu.Build(dir, "publisher/lambda/bootstrap")
+	if err != nil {
+		t.Fatal(err)
+	}
+	zip := filepath.Join(dir, "signer.zip")
+	if out, err := exec.Command("go", "run", "publisher/internal/zipone", bin, zip).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	fns := &functions{t: t, bootstrap: bin, endpoint: server.Endpoint, running: map[string]*lambdaemu.Emulator{}}
+	invoke := httptest.NewServer(fns)
+	defer invoke.Close()
+
+	var said strings.Builder
+	err = run(t.Context(), []string{
+		"--provision", "--zip", zip, "--endpoint", server.Endpoint, "--function-endpoint", server.Endpoint, "--lambda-endpoint", invoke.URL,
+	}, io.MultiWriter(os.Stdout, &said), everybody(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"proven 10 of 10:", "published 3 times through the function publisher-publish",
+		"go-tuf-v2.4.2, go-tuf-v0.7.0, ", "tuf-js-", "the event of the schedule renewed",
+		"committed on an event of publisher-inbox", "publisher doctor finds no error",
+		"not proven here: the policies", "not proven here: CloudFront", "not proven here: that EventBridge Scheduler wakes",
+	} {
+		if !strings.Contains(said.String(), want) {
+			t.Errorf("it does not say %q:\n%s", want, &said)
+		}
+	}
+	for name, e := range fns.running {
+		for _, inv := range e.Invocations() {
+			if inv.Error != "" {
+				t.Errorf("%s failed: %+v", name, inv)
+			}
+		}
+	}
+	if len(fns.running) != 2 {
+		t.Errorf("%d functions were invoked, want 2", len(fns.running))
+	}
+}
+
+// everybody is the clients of internal/interop.
+func everybody(t *testing.T) puller {
+	clients := interop.Clients(t)
+	return func(ctx context.Context, p pull) ([]string, error) {
+		job := interop.Pull{MetadataURL: p.URL + "/metadata", TargetsURL: p.URL + "/targets", Root: p.Root, Dir: p.Dir, Targets: map[string][]byte{}}
+		for name, data := range p.Targets {
+			sum := sha256.Sum256(data)
+			job.Targets[name] = sum[:]
+		}
+		var who []string
+		for _, c := range clients {
+			if err := c.Pull(ctx, job); err != nil {
+				return nil, err
+			}
+			who = append(who, c.Name())
+		}
+		return who, nil
+	}
+}
+
+// functions is Lambda's Invoke API in front of functions that start when they
+// are first asked for, as they are configured at an endpoint.
+type functions struct {
+	t                   *testing.T
+	bootstrap, endpoint string
+
+	mu      sync.Mutex
+	running map[string]*lambdaemu.Emulator
+}
+
+func (f *functions) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	_, rest, _ := strings.Cut(r.URL.Path, "/functions/")
+	name, _, _ := strings.Cut(rest, "/")
+	e, err := f.function(r.Context(), name)
+	if err != nil {
+		w.Header().Set("X-Amzn-Errortype", "ResourceNotFoundException")
+		http.Error(w, err.Error(), http.StatusNotFound)
+		return
+	}
+	to, err := url.Parse(e.Endpoint)
+	if err != nil {
+		f.t.Error(err)
+		return
+	}
+	httputil.NewSingleHostReverseProxy(to).ServeHTTP(w, r)
+}
+
+func (f *functions) function(ctx context.Context, name string) (*lambdaemu.Emulator, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if e := f.running[name]; e != nil {
+		return e, nil
+	}
+	c, err := connect(ctx, options{endpoint: f.endpoint, region: "us-east-1"})
+	if err != nil {
+		return nil, err
+	}
+	got, err := c.maker.GetFunctionConfiguration(ctx, &lambda.GetFunctionConfigurationInput{FunctionName: &name})
+	if err != nil {
+		return nil, err
+	}
+	env := []string{"AWS_ACCESS_KEY_ID=role", "AWS_SECRET_ACCESS_KEY=role"}
+	for name, value := range got.Environment.Variables {
+		env = append(env, name+"="+value)
+	}
+	f.running[name] = lambdaemu.Start(f.t, lambdaemu.Function{
+		Name: name, Bootstrap: f.bootstrap, Env: env, Concurrency: 2, Retries: -1,
+		Memory: int(aws.ToInt32(got.MemorySize)), Timeout: time.Duration(aws.ToInt32(got.Timeout)) * time.Second,
+	})
+	return f.running[name], nil
+}
+
+// TestMotoAgain: what is there already stays, and is provisioned once.
+func TestMotoAgain(t *testing.T) {
+	server := testserver.Moto(t)
+	zip := filepath.Join(t.TempDir(), "signer.zip")
+	if err := os.WriteFile(zip, []byte("PK\x05\x06"+strings.Repeat("\x00", 18)), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"--provision-only", "--zip", zip, "--endpoint", server.Endpoint, "--name", "again"}
+	for range 2 {
+		var said strings.Builder
+		if err := run(t.Context(), args, &said, nil); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(said.String(), "proven 2 of 2: again-publish and again-refresh are there") {
+			t.Errorf("it says\n%s", &said)
+		}
+	}
+	c, err := connect(t.Context(), options{endpoint: server.Endpoint, region: "us-east-1", name: "again"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, err := c.kms.ListKeys(t.Context(), nil)
+	if err != nil || len(keys.Keys) != 1 {
+		t.Errorf("there are %d keys, want 1: %v", len(keys.Keys), err)
+	}
+}
+
+// TestOptions: what is missing or does not go together is refused, by name.
+func TestOptions(t *testing.T) {
+	for _, tt := range []struct{ args, says string }{
+		{"", "--url is missing"},
+		{"--provision", "--provision needs --endpoint"},
+		{"--endpoint http://127.0.0.1:1 --zip x", "--zip goes with --provision"},
+		{"--endpoint http://127.0.0.1:1 prove", `unknown argument "prove"`},
+		{"--endpoint", "needs an argument"},
+	} {
+		if _, err := parse(strings.Fields(tt.args), io.Discard); err == nil || !strings.Contains(err.Error(), tt.says) {
+			t.Errorf("%s: %v, want %q", tt.args, err, tt.says)
+		}
+	}
+	if _, err := parse([]string{"-h"}, io.Discard); !errors.Is(err, flag.ErrHelp) {
+		t.Errorf("-h: %v", err)
+	}
+	o, err := parse([]string{"--endpoint", "http://127.0.0.1:1/", "--name", "x"}, io.Discard)
+	got := map[string]string{"public": o.public, "inbox": o.inbox, "url": o.url, "lambda": o.lambdaEndpoint}
+	want := map[string]string{"public": "x-public", "inbox": "x-inbox", "url": "http://127.0.0.1:1/x-public", "lambda": "http://127.0.0.1:1/"}
+	if err != nil || !maps.Equal(got, want) {
+		t.Errorf("%v %v, want %v", got, err, want)
+	}
+}
