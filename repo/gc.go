@@ -159,9 +159,25 @@ func (c *Collector) finish(ctx context.Context) (int, error) {
 		return err
 	})
 	if err == nil {
-		err = c.Store.(storage.Deleter).Delete(ctx, GarbageKey(c.Collection), version)
+		err = c.unmark(ctx, version)
 	}
 	return int(removed.Load()), err
+}
+
+// unmark removes the mark whose garbage is gone. Another run may have done so, and
+// may even have left a mark of its own, which is for that one to remove.
+func (c *Collector) unmark(ctx context.Context, version storage.Version) error {
+	err := c.Store.(storage.Deleter).Delete(ctx, GarbageKey(c.Collection), version)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if errors.Is(err, storage.ErrConflict) {
+		_, now, readErr := readMark(ctx, c.Store, c.Collection)
+		if errors.Is(readErr, fs.ErrNotExist) || readErr == nil && now != version {
+			return nil
+		}
+	}
+	return err
 }
 
 // remove reports whether an object is gone by this. The mark may be anybody's,

@@ -289,3 +289,36 @@ func TestCollectRefuses(t *testing.T) {
 		t.Errorf("with targets gone: %v", err)
 	}
 }
+
+// TestCollectTwiceAtOnce: two runs find the same garbage, and one has removed it
+// before the other begins.
+func TestCollectTwiceAtOnce(t *testing.T) {
+	w := newGarbageWorld(t)
+	w.mustPublish(add("a", "1"))
+	w.mustPublish(add("a", "2"))
+	w.days(40)
+	for _, method := range []string{"PUT", "DELETE"} {
+		w.mustPublish(add("b", method))
+		w.mustPublish(remove("b"))
+		w.days(40)
+		found, err := w.collector().Find(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		slow := w.collector()
+		other := w.with(t, w.store, w.newCache())
+		slow.Store = storagetest.NewFaults(w.store, func(r storagetest.Request) storagetest.Fault {
+			if r.Method == method && strings.HasSuffix(r.Key, "/garbage.json") {
+				other.mustCollect()
+			}
+			return storagetest.None
+		}).Store()
+		if _, err := slow.Remove(t.Context(), found); err != nil {
+			t.Errorf("overtaken before its %s: %v", method, err)
+		}
+		if g := w.garbage(); len(g) != 0 {
+			t.Errorf("afterwards garbage is %q", g)
+		}
+		w.mustBeClean()
+	}
+}
