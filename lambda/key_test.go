@@ -21,6 +21,7 @@ import (
 	"publisher/repo/keys/sealed"
 	"publisher/repo/tuf"
 	"publisher/storage"
+	"publisher/storage/storagetest"
 )
 
 // keysOf is the answer to keys.
@@ -240,6 +241,9 @@ func TestKMSKeys(t *testing.T) {
 	w.publish("b", "2")
 	w.wantSound()
 
+	// As long as there is no other one, none can take its place.
+	w.wantRefused(`{"action":"rotate-key","collection":"`+scripts+`","role":"timestamp"}`, "was in use before")
+
 	// An object that names another collection's key is no way to use it.
 	_, err := w.signer.Keys.Open(t.Context(), &lambda.Key{Role: "snapshot", Collection: scripts, KMS: "arn:other"})
 	if err == nil || !strings.Contains(err.Error(), "not configured") {
@@ -381,4 +385,19 @@ func TestKeysWithoutEnd(t *testing.T) {
 		w.put(w.private, fmt.Sprintf("%sjunk%d.json", repo.OnlineKeysDir(scripts, tuf.RoleSnapshot), n), "junk")
 	}
 	w.wantRefused(`{"action":"rotate-key","collection":"`+scripts+`","role":"snapshot"}`, "has 100 keys, and gets no more")
+}
+
+// TestKeyUnread: a key that is written, and cannot be read again, is not told.
+func TestKeyUnread(t *testing.T) {
+	w := newWorld(t)
+	broken := storagetest.NewFaults(w.private, func(r storagetest.Request) storagetest.Fault {
+		if r.Method == "GET" && strings.Contains(r.Key, "/keys/") {
+			return storagetest.Lost
+		}
+		return storagetest.None
+	})
+	w.restartWith(w.public, broken.Store())
+	if answer, err := w.handle(keysEvent); !errors.Is(err, storagetest.ErrInjected) {
+		t.Errorf("%s, %v", answer, err)
+	}
 }

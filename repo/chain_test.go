@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"publisher/internal/forge"
 	"publisher/repo"
 	"publisher/repo/tuf"
 	"publisher/storage"
@@ -54,10 +55,22 @@ func TestNamedKeys(t *testing.T) {
 	if _, err := w.loaded(memoryCache{"root.json": v.Root().Bytes()}).NamedKeys(t.Context()); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("with a root that is gone: %v", err)
 	}
-	w.overwrite("2.root.json", w.root)
+	another := first.Signed
+	another.Version = 2
+	w.overwrite("2.root.json", forge.Signed(t, w.ring, another, first.Signed.Roles[tuf.RoleRoot].KeyIDs...).Bytes())
 	var bad *repo.VerifyError
 	if _, err := w.loaded(memoryCache{"root.json": v.Root().Bytes()}).NamedKeys(t.Context()); !errors.As(err, &bad) {
 		t.Errorf("with another root in its place: %v", err)
+	}
+	// One that names a root which is not the one before it.
+	wrong := v.Root().Signed
+	wrong.Version, wrong.Publisher.Parent = 3, sum(string(w.root))
+	late = memoryCache{"root.json": forge.Signed(t, w.ring, wrong, first.Signed.Roles[tuf.RoleRoot].KeyIDs...).Bytes()}
+	w.store = copyWithout(t, w.store, repo.SlotKey(collection, tuf.RoleRoot, 2))
+	w.store = copyWithout(t, w.store, repo.SlotKey(collection, tuf.RoleRoot, 4))
+	w.overwrite("2.root.json", w.root)
+	if _, err := w.loaded(late).NamedKeys(t.Context()); !errors.As(err, &bad) || !strings.Contains(err.Error(), "says version 1") {
+		t.Errorf("with a root that names another one before it: %v", err)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"publisher/internal/forge"
 	"publisher/repo"
 	"publisher/repo/tuf"
+	"publisher/storage/storagetest"
 )
 
 // highest is the highest version that clients can read.
@@ -146,4 +147,107 @@ func TestRecoverRefused(t *testing.T) {
 			w.mustPublish(add("after", "1"))
 		})
 	}
+}
+
+// TestRecoverFrom: what a thief has put into the store is passed over, whatever it
+// is, for the last snapshot that is whole.
+func TestRecoverFrom(t *testing.T) {
+	for name, leave := range map[string]func(w *world) *tuf.File[tuf.Snapshot]{
+		"a version that none follows": func(w *world) *tuf.File[tuf.Snapshot] {
+			s := w.view().Snapshot.Signed
+			s.Version = highest
+			return w.stolen(s)
+		},
+		"a role with a version that none follows": func(w *world) *tuf.File[tuf.Snapshot] {
+			targets := w.targetsFile().Signed
+			targets.Version = 1 << 40
+			f := forge.Signed(w.t, w.ring, targets, w.view().Root().Signed.Roles[tuf.RoleTargets].KeyIDs...)
+			w.overwrite(repo.SlotName(tuf.RoleTargets, 1<<40), f.Bytes())
+			s := w.view().Snapshot.Signed
+			s.Version++
+			s.Meta = map[string]tuf.MetaFile{"targets.json": f.Meta()}
+			return w.stolen(s)
+		},
+		"a role that is not there": func(w *world) *tuf.File[tuf.Snapshot] {
+			s := w.view().Snapshot.Signed
+			s.Version++
+			s.Meta = map[string]tuf.MetaFile{"targets.json": {Version: 7, Length: 1, Hashes: map[string]string{"sha256": sum("x")}}}
+			return w.stolen(s)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.mustPublish(add("a", "1"))
+			w.mustPublish(add("a", "2"))
+			good := w.view().Snapshot
+			// Below what is published lies what others have left.
+			other := good.Signed
+			other.Version = 40
+			unsigned := forge.Signed(t, w.ring, other, w.ring.Generate(t).ID())
+			w.overwrite("30.snapshot.json", []byte("junk"))
+			w.overwrite("31.snapshot.json", good.Bytes()) // it says another version
+			w.overwrite("40.snapshot.json", unsigned.Bytes())
+			w.announce(leave(w))
+
+			l := &repo.Loader{Source: w.store, Collection: collection, Cache: w.newCache(), Now: w.now, IgnoreExpiry: true, TimestampFirst: true, Recover: true}
+			v, err := l.Load(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if v.Snapshot.SHA256() != good.SHA256() {
+				t.Errorf("gone on from snapshot %d, not %d", v.Snapshot.Signed.Version, good.Signed.Version)
+			}
+			w.mustRotate(recovery(t, w.ring))
+			w.mustServe(2)
+			w.mustPublish(add("b", "1"))
+		})
+	}
+}
+
+// stolen is a snapshot by the key in force.
+func (w *world) stolen(s tuf.Snapshot) *tuf.File[tuf.Snapshot] {
+	w.t.Helper()
+	f := forge.Signed(w.t, w.ring, s, w.view().Root().Signed.Roles[tuf.RoleSnapshot].KeyIDs...)
+	w.overwrite(repo.SlotName(tuf.RoleSnapshot, s.Version), f.Bytes())
+	return f
+}
+
+// announce has a thief of the timestamp key point at a snapshot.
+func (w *world) announce(s *tuf.File[tuf.Snapshot]) {
+	w.t.Helper()
+	v := w.view()
+	ts := v.Timestamp.Signed
+	ts.Version++
+	ts.Meta = map[string]tuf.MetaFile{"snapshot.json": s.Meta()}
+	w.overwrite("timestamp.json", forge.Signed(w.t, w.ring, ts, v.Root().Signed.Roles[tuf.RoleTimestamp].KeyIDs...).Bytes())
+}
+
+// A store that does not answer says nothing about its snapshots.
+func TestRecoverFromNothing(t *testing.T) {
+	w := newWorld(t)
+	w.mustPublish(add("a", "1"))
+	w.abuseBoth()
+	w.store = storagetest.NewFaults(w.store, func(r storagetest.Request) storagetest.Fault {
+		if r.Method == "LIST" {
+			return storagetest.Lost
+		}
+		return storagetest.None
+	}).Store()
+	if _, err := w.publisher().Rotate(t.Context(), recovery(t, w.ring)); !errors.Is(err, storagetest.ErrInjected) {
+		t.Errorf("with a store that cannot be listed: %v", err)
+	}
+}
+
+// A first root has nothing to recover from.
+func TestRecoverFirst(t *testing.T) {
+	w := newWorld(t)
+	root, err := tuf.Parse[tuf.Root](w.root, repo.MaxRoot)
+	if err != nil {
+		t.Fatal(err)
+	}
+	root.Signed.Publisher.Restart = map[string]int64{tuf.RoleSnapshot: 5}
+	w.root = forge.Signed(t, w.ring, root.Signed, root.Signed.Roles[tuf.RoleRoot].KeyIDs...).Bytes()
+	w.cache = w.newCache()
+	_, err = w.publish(add("a", "1"))
+	wantRejection(t, err, "nothing to recover from")
 }

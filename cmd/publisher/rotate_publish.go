@@ -1,0 +1,108 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"publisher/lambda"
+	"publisher/repo"
+)
+
+// This file is how a rotation that was agreed upon is published, and by whom.
+
+// run publishes, and lets the settings follow what is published.
+func (r *rotation) run(ctx context.Context) error {
+	var receipt *repo.Receipt
+	if !r.finished {
+		var err error
+		if receipt, err = r.publish(ctx); err != nil {
+			return err
+		}
+	}
+	if err := r.follow(); err != nil {
+		return err
+	}
+	return r.report(receipt)
+}
+
+// publish goes on with a draft of this rotation, if there is one, and keeps one
+// where others must sign.
+func (r *rotation) publish(ctx context.Context) (*repo.Receipt, error) {
+	drafts, err := r.app.openDrafts(ctx, r.c)
+	if err != nil {
+		return nil, err
+	}
+	p, err := r.publisher(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if r.delegated() {
+		return r.publishDelegation(ctx, drafts, p)
+	}
+	drafts.attach(p, r.o.draft)
+	receipt, err := r.app.outwait(ctx, func() (*repo.Receipt, error) { return p.Rotate(ctx, *r.plan(r.begun.After)) })
+	var few *repo.DraftError
+	if errors.As(err, &few) {
+		return nil, drafts.keep(ctx, few, nil, r.o.draft)
+	}
+	if err != nil {
+		return nil, r.explain(err)
+	}
+	return receipt, drafts.rotated(ctx)
+}
+
+// explain adds what to do about a rotation that did not come to its end.
+func (r *rotation) explain(err error) error {
+	again := fmt.Sprintf("publisher key rotate %s %s … again completes it", r.c.Name(), repo.RoleToNotary(r.role))
+	if as[*repo.ThresholdError](err) {
+		return hinted(err, "publisher key import FILE brings in a missing key; then %s", again)
+	}
+	return hinted(err, "%s", again)
+}
+
+// publisher is set up with the commit that this rotation needs: of the one who
+// holds old and new keys, or here, with the signer's signatures beside ours.
+func (r *rotation) publisher(ctx context.Context) (*repo.Publisher, error) {
+	p, err := r.app.publisher(ctx, r.c)
+	if err != nil || r.signer == nil {
+		return p, err
+	}
+	if !r.moves() || r.o.keyLost && r.remote() {
+		p.Commit = r.signer.commit
+		return p, nil
+	}
+	committer, err := r.app.committer(ctx, r.c)
+	if err != nil {
+		return nil, err
+	}
+	if !r.o.keyLost {
+		committer.Cosign = r.signer.cosign
+	}
+	p.Commit = r.app.patient(committer.Commit)
+	return p, nil
+}
+
+// cosign is a repo.CosignFunc.
+func (o *online) cosign(ctx context.Context, root, snapshot []byte) (cosigned, timestamp []byte, err error) {
+	defer o.app.wait("waiting for the signer")()
+	var answer lambda.CosignAnswer
+	err = o.signer.ask(ctx, lambda.Request{Action: lambda.ActionCosign, Collection: o.c.Name(), Root: root, Snapshot: snapshot}, &answer)
+	return answer.Snapshot, answer.Timestamp, err
+}
+
+// follow lets the settings say who holds the keys now, and forgets what was
+// remembered for a run that is interrupted.
+func (r *rotation) follow() error {
+	if r.moves() {
+		if err := r.c.SetSettings(r.after); err != nil {
+			return err
+		}
+	}
+	if r.signer != nil {
+		if err := r.c.ClearPending(); err != nil {
+			return err
+		}
+	}
+	return r.c.ClearRotation()
+}
