@@ -3,6 +3,7 @@ package repo
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"publisher/storage"
@@ -116,6 +117,18 @@ func (e *Rejection) Error() string {
 }
 
 func (e *Rejection) Unwrap() error { return e.Reason }
+
+// Untimely reports whether the committer's clock finds that something submitted
+// has expired, or lasts for too long. If it has just been signed, one of the two
+// clocks is wrong. It also knows a rejection that has come in a receipt.
+func (e *Rejection) Untimely() bool {
+	text, atOnce := strings.CutPrefix(e.Reason.Error(), "it expired at ")
+	return atOnce && !strings.HasSuffix(text, rootExpired) || strings.HasPrefix(text, "it expires at ")
+}
+
+// rootExpired ends the rejection of what nobody could see, because it is the
+// published root that has expired.
+const rootExpired = ": clients take nothing until there is a new one"
 
 func reject(role string, format string, args ...any) error {
 	return &Rejection{Role: role, Reason: fmt.Errorf(format, args...)}

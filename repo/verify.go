@@ -440,7 +440,7 @@ func (p *proposal) checkExpiries() error {
 	}
 	// A refresh may go on: whoever makes a new root finds the rest in order.
 	if root := p.newest().Head(); len(p.targets) > 0 && !p.now.Before(root.Expires) {
-		return reject(tuf.RoleRoot, "it expired at %s: clients take nothing until there is a new one", root.Expires.Format(time.RFC3339))
+		return reject(tuf.RoleRoot, "it expired at %s"+rootExpired, root.Expires.Format(time.RFC3339))
 	}
 	return nil
 }

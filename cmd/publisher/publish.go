@@ -312,12 +312,24 @@ func (a *app) explain(c *trust.Collection, err error) error {
 	var refused *repo.Rejection
 	switch {
 	case !errors.As(err, &refused):
+	case refused.Untimely():
+		return a.clockHint(c, err)
 	case refused.Role != tuf.RoleRoot:
 		return undo(c, err, exitFailed)
 	case strings.Contains(refused.Reason.Error(), "expired"):
 		return hinted(err, "publisher root %s --renew", c.Name())
 	}
 	return err
+}
+
+// clockHint is for what was just signed, and has expired or lasts too long by the
+// clock of who commits it.
+func (a *app) clockHint(c *trust.Collection, err error) error {
+	hint := "date -u shows the clock of this machine: set it right, or that of the signer"
+	if a.flags.now != "" {
+		hint = "leave out --now: the signer goes by its own clock"
+	}
+	return &cliError{err: err, hint: hint + ", then publisher publish " + c.Name(), code: exitFailed}
 }
 
 // undo tells how to take back the staged change that cannot be published.
