@@ -40,6 +40,29 @@ $(LAMBDAS:%=dist/lambda-%.zip): dist/lambda-%.zip:
 demo: ## publish a collection on this machine and pull it with other people's clients
 	@go run ./internal/demo
 
+# LocalStack runs the functions on this machine's processor.
+LOCAL_ARCH    := $(shell go env GOARCH)
+LOCALSTACK    := docker compose --file localstack/compose.yaml
+localstack-%: export PUBLISHER_LAMBDA_ARCH = $(LOCAL_ARCH:amd64=x86_64)
+ifdef LOCALSTACK_AUTH_TOKEN
+localstack-%: export PUBLISHER_EMULATOR_IMAGE ?= localstack/localstack:latest
+endif
+
+.PHONY: localstack-up
+localstack-up: dist/lambda-$(LOCAL_ARCH).zip ## start LocalStack in Docker, and provision it
+	@mkdir -p dist/localstack
+	GOOS=linux go build -trimpath -o dist/localstack/e2e ./localstack/e2e
+	cp dist/lambda-$(LOCAL_ARCH).zip dist/localstack/signer.zip
+	$(LOCALSTACK) up --detach --wait
+
+.PHONY: localstack-demo
+localstack-demo: ## publish, refresh and pull there, and say what that proves
+	@go run ./localstack/e2e --endpoint http://127.0.0.1:4566 --events 2m
+
+.PHONY: localstack-down
+localstack-down: ## stop LocalStack, and forget what it holds
+	$(LOCALSTACK) down --volumes
+
 .PHONY: test
 test: ## run all tests, fetching what they need
 	go test $(TESTFLAGS) ./...

@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
 	"io"
 	"maps"
 	"net/http"
@@ -14,6 +16,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -21,6 +25,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/google/go-cmp/cmp"
 
 	"publisher/internal/interop"
 	"publisher/internal/lambdaemu"
@@ -147,24 +152,27 @@ func (f *functions) function(ctx context.Context, name string) (*lambdaemu.Emula
 	return f.running[name], nil
 }
 
-// TestMotoAgain: what is there already stays, and is provisioned once.
-func TestMotoAgain(t *testing.T) {
+// TestHook runs the hook of LocalStack's image, twice: what is there already
+// stays.
+func TestHook(t *testing.T) {
 	server := testserver.Moto(t)
-	zip := filepath.Join(t.TempDir(), "signer.zip")
+	dir := t.TempDir()
+	bin, zip := filepath.Join(dir, "e2e"), filepath.Join(dir, "signer.zip")
+	if out, err := exec.Command("go", "build", "-o", bin, ".").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
 	if err := os.WriteFile(zip, []byte("PK\x05\x06"+strings.Repeat("\x00", 18)), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	args := []string{"--provision-only", "--zip", zip, "--endpoint", server.Endpoint, "--name", "again"}
 	for range 2 {
-		var said strings.Builder
-		if err := run(t.Context(), args, &said, nil); err != nil {
-			t.Fatal(err)
-		}
-		if !strings.Contains(said.String(), "proven 2 of 2: again-publish and again-refresh are there") {
-			t.Errorf("it says\n%s", &said)
+		cmd := exec.CommandContext(t.Context(), "../ready.d/10-provision.sh")
+		cmd.Env = append(os.Environ(), "PUBLISHER_E2E="+bin, "PUBLISHER_ZIP="+zip, "PUBLISHER_ENDPOINT="+server.Endpoint, "PUBLISHER_LAMBDA_ARCH=arm64")
+		out, err := cmd.CombinedOutput()
+		if want := "proven 2 of 2: publisher-publish and publisher-refresh are there"; err != nil || !strings.Contains(string(out), want) {
+			t.Fatalf("%v, it does not say %q:\n%s", err, want, out)
 		}
 	}
-	c, err := connect(t.Context(), options{endpoint: server.Endpoint, region: "us-east-1", name: "again"})
+	c, err := connect(t.Context(), options{endpoint: server.Endpoint, region: "us-east-1", name: "publisher"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,6 +180,48 @@ func TestMotoAgain(t *testing.T) {
 	if err != nil || len(keys.Keys) != 1 {
 		t.Errorf("there are %d keys, want 1: %v", len(keys.Keys), err)
 	}
+	name := c.publishing()
+	got, err := c.maker.GetFunctionConfiguration(t.Context(), &lambda.GetFunctionConfigurationInput{FunctionName: &name})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if to := got.Environment.Variables["AWS_ENDPOINT_URL"]; to != "https://localhost.localstack.cloud:4566" || got.Architectures[0] != "arm64" {
+		t.Errorf("the function is %v and asks %s", got.Architectures, to)
+	}
+}
+
+// TestAsTerraform: the functions are configured, and woken, as the module does.
+func TestAsTerraform(t *testing.T) {
+	signer, schedule := terraform(t, "signer.tf"), terraform(t, "schedule.tf")
+	c := &cloud{options: options{public: "p", inbox: "i", create: "example.com/"}}
+	here := slices.Sorted(maps.Keys(c.environment("publish", "key")))
+	there := slices.Compact(slices.Sorted(slices.Values(regexp.MustCompile(`PUBLISHER_[A-Z]+`).FindAllString(signer, -1))))
+	there = slices.DeleteFunc(there, func(name string) bool { return name == "PUBLISHER_GENESIS" }) // for those who name first roots
+	if diff := cmp.Diff(there, here); diff != "" {
+		t.Errorf("the environment differs from that of the module (-module +here):\n%s", diff)
+	}
+	var event map[string]any
+	if err := json.Unmarshal([]byte(scheduled), &event); err != nil {
+		t.Fatal(err)
+	}
+	input := fmt.Sprintf(`jsonencode({ source = %q, "detail-type" = %q, detail = {} })`, event["source"], event["detail-type"])
+	for text, in := range map[string]string{
+		input: schedule, `runtime                        = "provided.al2023"`: signer, `filter_suffix       = ".json"`: signer,
+		`events              = ["s3:ObjectCreated:*"]`: signer, `statement_id   = "InboxTells"`: signer,
+	} {
+		if !strings.Contains(in, text) {
+			t.Errorf("the module has no %s", text)
+		}
+	}
+}
+
+func terraform(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("..", "..", "terraform", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
 
 // TestOptions: what is missing or does not go together is refused, by name.
