@@ -12,6 +12,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"publisher/internal/testserver"
 )
 
 // TestTranscripts types every command of the console blocks of documents into a shell,
@@ -25,11 +27,22 @@ func TestTranscripts(t *testing.T) {
 	}
 }
 
-func typeIn(t *testing.T, bin, document string) {
-	text, err := os.ReadFile("../../" + document)
-	if err != nil {
+// TestSelfHosting types docs/self-hosting.md, with a versitygw and an nginx where
+// it has them.
+func TestSelfHosting(t *testing.T) {
+	store := testserver.VersityGW(t, "--sidecar", t.TempDir())
+	cdn := testserver.Nginx(t, "../../selfhost/nginx.conf.template", store.Host(), "public")
+	bin, dir := buildPublisher(t), t.TempDir()
+	if err := os.CopyFS(filepath.Join(dir, "selfhost"), os.DirFS("../../selfhost")); err != nil {
 		t.Fatal(err)
 	}
+	// Whoever edits .env knows who the administrator is.
+	edit := fmt.Sprintf("EDITOR=sed -i s/^ROOT_ACCESS_KEY=.*/ROOT_ACCESS_KEY=%s/;s/^ROOT_SECRET_KEY=.*/ROOT_SECRET_KEY=%s/", store.AccessKey, store.SecretKey)
+	typeAll(t, newShell(t, bin, dir), "docs/self-hosting.md", []string{edit},
+		"http://127.0.0.1:7070", store.Endpoint, "http://127.0.0.1:8080", cdn.URL, "4444", freePort(t))
+}
+
+func typeIn(t *testing.T, bin, document string) {
 	dir := t.TempDir()
 	for _, name := range []string{"dist/app.bin", "dist/lib/lib.so"} {
 		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755); err != nil {
@@ -42,16 +55,25 @@ func typeIn(t *testing.T, bin, document string) {
 	if err := os.CopyFS(filepath.Join(dir, ".notary"), os.DirFS("testdata/notary")); err != nil {
 		t.Fatal(err)
 	}
-	sh := newShell(t, bin, dir)
-	// The reader of a document has its ports free; a test does not know.
-	ports := strings.NewReplacer("7443", freePort(t), "4444", freePort(t))
-	blocks := consoleBlocks(ports.Replace(string(text)))
+	typeAll(t, newShell(t, bin, dir), document, nil, "7443", freePort(t), "4444", freePort(t))
+}
+
+// typeAll types a document's commands with more in the environment. The reader of
+// a document has its ports free, which a test does not know: others are put in
+// their place.
+func typeAll(t *testing.T, sh *shell, document string, env []string, ports ...string) {
+	t.Helper()
+	text, err := os.ReadFile("../../" + document)
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := consoleBlocks(strings.NewReplacer(ports...).Replace(string(text)))
 	if len(blocks) == 0 {
 		t.Fatal("no console blocks")
 	}
 	for _, block := range blocks {
 		// One block plays on the puller's machine, the others on the publisher's.
-		sh.env = []string{"PUBLISHER_TRUST_DIR=" + filepath.Join(dir, "publisher")}
+		sh.env = append([]string{"PUBLISHER_TRUST_DIR=" + filepath.Join(sh.dir, "publisher")}, env...)
 		for _, c := range block {
 			if got := sh.run(c.command); !c.matches(got) {
 				t.Errorf("$ %s\ngot:\n%s\n%s says:\n%s", c.command, got, document, c.output)
