@@ -457,7 +457,8 @@ func (c *crowd) draftEnds(rt *rapid.T, o *openDraft, complete bool) []string {
 	case c.untouched(rt, o):
 		return []string{end}
 	}
-	return []string{end, "stale", "rejected", "burned", "published"}
+	// Others may have changed by whom, or by how many, it is to be signed.
+	return []string{"done", "draft", "stale", "rejected", "burned", "published"}
 }
 
 // untouched reports whether nothing has happened since a draft was made.
