@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sigstore/sigstore/pkg/signature"
+
 	"publisher/internal/forge"
 	"publisher/repo"
 	"publisher/repo/tuf"
@@ -234,4 +236,32 @@ func TestLateSignature(t *testing.T) {
 	pass(repo.DefaultGrace-time.Second, w)
 	w.mustPublish(add("a", "2"))
 	w.mustServe(1)
+}
+
+// broken is a ring of which one key cannot be used.
+type broken struct {
+	forge.Ring
+	keyID string
+}
+
+var errBroken = errors.New("the key cannot be used")
+
+func (b broken) Signer(ctx context.Context, role, keyID string) (signature.Signer, error) {
+	if keyID == b.keyID {
+		return nil, errBroken
+	}
+	return b.Ring.Signer(ctx, role, keyID)
+}
+
+// A key that is there and cannot be used is not one that is elsewhere.
+func TestGraceWithABrokenKey(t *testing.T) {
+	w := newWorld(t)
+	w.mustPublish(add("a", "1"))
+	old := w.view().Root().Signed.Roles[tuf.RoleTimestamp].KeyIDs[0]
+	w.mustRotate(to(online(t, w.ring), repo.DefaultGrace))
+	c := w.committer()
+	c.Keys = broken{w.ring, old}
+	if _, err := c.Refresh(t.Context(), true); !errors.Is(err, errBroken) {
+		t.Errorf("refresh: %v", err)
+	}
 }

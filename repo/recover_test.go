@@ -178,6 +178,7 @@ func TestRecoverFrom(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
 			w.mustPublish(add("a", "1"))
+			earlier := w.view().Snapshot
 			w.mustPublish(add("a", "2"))
 			good := w.view().Snapshot
 			// Below what is published lies what others have left.
@@ -185,7 +186,7 @@ func TestRecoverFrom(t *testing.T) {
 			other.Version = 40
 			unsigned := forge.Signed(t, w.ring, other, w.ring.Generate(t).ID())
 			w.overwrite("30.snapshot.json", []byte("junk"))
-			w.overwrite("31.snapshot.json", good.Bytes()) // it says another version
+			w.overwrite("31.snapshot.json", earlier.Bytes()) // it says another version
 			w.overwrite("40.snapshot.json", unsigned.Bytes())
 			w.announce(leave(w))
 
