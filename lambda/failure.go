@@ -19,6 +19,7 @@ type Failure struct {
 const (
 	FailureRefused      = "Refused"      // it is the request's fault, see RefusedError
 	FailureGrace        = "Grace"        // a rotation is under way, see repo.GraceError
+	FailureSoon         = "Soon"         // it was done just now: ask again in some seconds, see repo.SoonError
 	FailureVerification = "Verification" // what is published does not verify, see repo.VerifyError
 	FailureOther        = "Failed"
 )
@@ -28,12 +29,15 @@ func NewFailure(err error) Failure {
 	f := Failure{Message: err.Error(), Type: FailureOther}
 	var refused *RefusedError
 	var grace *repo.GraceError
+	var soon *repo.SoonError
 	var untrusted *repo.VerifyError
 	switch {
 	case errors.As(err, &refused):
 		f.Type = FailureRefused
 	case errors.As(err, &grace):
 		f = Failure{Message: grace.Error(), Type: FailureGrace}
+	case errors.As(err, &soon):
+		f.Type = FailureSoon
 	case errors.As(err, &untrusted):
 		f.Type = FailureVerification
 	}

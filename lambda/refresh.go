@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"sync"
+	"time"
 
 	"publisher/repo"
 	"publisher/repo/tuf"
@@ -80,7 +81,13 @@ func (s *Signer) refreshDue(ctx context.Context, collection string, store storag
 	return nil
 }
 
-// renew signs a new timestamp: whoever else is about to commit begins again.
+// renewRest is how long a timestamp stays, whoever asks for a new one: each takes
+// a version, and a write, of whoever may invoke.
+const renewRest = 10 * time.Second
+
+// renew signs a new timestamp, and a new snapshot only if that is due: whoever
+// else is about to commit begins again. The error is a *repo.SoonError if there
+// was one just now.
 func (s *Signer) renew(ctx context.Context, collection string) (receipt *repo.Receipt, err error) {
 	defer caught(&err)
 	done, err := s.busy.enter(ctx, collection)
@@ -95,7 +102,7 @@ func (s *Signer) renew(ctx context.Context, collection string) (receipt *repo.Re
 	if known == nil {
 		return nil, refused("publish it first: publisher publish "+collection, "%s is not published", collection)
 	}
-	if receipt, err = s.committer(collection, known, s.public).Refresh(ctx, true); err != nil {
+	if receipt, err = s.committer(collection, known, s.public).Renew(ctx, renewRest); err != nil {
 		return nil, err
 	}
 	s.caches.keep(known)

@@ -20,7 +20,7 @@ import (
 //	rotate-key  Collection, Role         a KeyAnswer: a key that no root has ever named, not in use until one does
 //	cosign      Collection, Root,        a CosignAnswer, for a root that moves the keys of
 //	            Snapshot                 snapshot and timestamp here or away
-//	renew       Collection               a repo.Receipt, of a new timestamp whether one is due or not
+//	renew       Collection               a repo.Receipt, of a new timestamp whether one is due or not; one in 10 seconds
 //	refresh     Collection, or all       Counts
 type Request struct {
 	Action     string `json:"action"`
@@ -130,7 +130,10 @@ func (s *Signer) check(r *Request) error {
 func (s *Signer) requestCommit(ctx context.Context, r *Request) (any, error) {
 	receipt, err := s.commit(ctx, r.Collection, r.Submission)
 	if errors.Is(err, errNoSubmission) {
-		return nil, refused("look for its receipt, or publish again", "submission %s is not in the inbox of %s", r.Submission, r.Collection)
+		return nil, &RefusedError{
+			Reason: fmt.Sprintf("submission %s is not in the inbox of %s", r.Submission, r.Collection),
+			Hint:   "look for its receipt, or publish again", cause: err,
+		}
 	}
 	return receipt, err
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/sigstore/sigstore/pkg/signature"
 	"golang.org/x/sync/semaphore"
 
+	"publisher/repo"
 	"publisher/storage"
 )
 
@@ -111,11 +112,7 @@ type Keys interface {
 // through SQS.
 func (s *Signer) Handle(ctx context.Context, event []byte) (answer []byte, err error) {
 	s.once.Do(s.start)
-	defer func() {
-		if err != nil {
-			s.fail("event failed", err)
-		}
-	}()
+	defer func() { s.conclude(err) }()
 	defer caught(&err)
 	result, err := s.dispatch(ctx, event)
 	if err != nil {
@@ -125,6 +122,18 @@ func (s *Signer) Handle(ctx context.Context, event []byte) (answer []byte, err e
 		return nil, fmt.Errorf("encode answer: %w", err)
 	}
 	return answer, nil
+}
+
+// conclude logs how an event ended. That somebody else was faster is no failure.
+func (s *Signer) conclude(err error) {
+	var soon *repo.SoonError
+	switch {
+	case err == nil:
+	case errors.Is(err, errNoSubmission), errors.As(err, &soon):
+		s.Log.Info("nothing to do", "reason", err.Error())
+	default:
+		s.fail("event failed", err)
+	}
 }
 
 // fail logs an error, with the stack if it was a panic.
@@ -161,6 +170,7 @@ func (s *Signer) start() {
 type RefusedError struct {
 	Reason string
 	Hint   string // what to do
+	cause  error  // may be nil
 }
 
 // hintMark is between the two lines that people see, in the one line that an
@@ -168,6 +178,8 @@ type RefusedError struct {
 const hintMark = "; hint: "
 
 func (e *RefusedError) Error() string { return e.Reason + hintMark + e.Hint }
+
+func (e *RefusedError) Unwrap() error { return e.cause }
 
 func refused(hint, format string, args ...any) error {
 	return &RefusedError{Reason: fmt.Sprintf(format, args...), Hint: hint}

@@ -23,13 +23,38 @@ func (c *Committer) RefreshUrgent(ctx context.Context) (*Receipt, error) {
 	return c.refreshAgain(ctx, false, (*View).urgent)
 }
 
+// Renew signs a new timestamp whether one is due or not: whoever has loaded the
+// collection before and is about to commit begins again. The snapshot stays if it
+// is not due. The error is a *SoonError if the last timestamp was signed less than
+// rest ago, and is not due.
+func (c *Committer) Renew(ctx context.Context, rest time.Duration) (*Receipt, error) {
+	return c.again(ctx, func() (*Receipt, error) {
+		v, err := c.loader().Load(ctx)
+		switch {
+		case err != nil:
+			return nil, err
+		case !v.Published():
+			return nil, ErrNotPublished
+		case !v.due():
+			if err := v.checkRest(rest); err != nil {
+				return nil, err
+			}
+		}
+		return c.Commit(ctx, v, &Submission{Collection: c.Collection})
+	})
+}
+
 // refreshAgain is refresh for as long as others are faster.
 func (c *Committer) refreshAgain(ctx context.Context, force bool, due func(*View) bool) (*Receipt, error) {
+	return c.again(ctx, func() (*Receipt, error) { return c.refresh(ctx, force, due) })
+}
+
+func (c *Committer) again(ctx context.Context, do func() (*Receipt, error)) (*Receipt, error) {
 	for lost := range maxRaces {
 		if err := giveWay(ctx, lost); err != nil {
 			return nil, err
 		}
-		receipt, err := c.refresh(ctx, force, due)
+		receipt, err := do()
 		if !errors.Is(err, errRace) {
 			return receipt, err
 		}
@@ -97,4 +122,24 @@ func refreshAfter(root *tuf.Root, ts *tuf.File[tuf.Timestamp]) time.Time {
 		return earliest(half, told)
 	}
 	return half
+}
+
+// A SoonError reports a timestamp that was signed too recently for another one
+// that is not due. To ask again after Rest helps.
+type SoonError struct {
+	Rest time.Duration
+}
+
+func (e *SoonError) Error() string {
+	return fmt.Sprintf("timestamp was signed less than %v ago", e.Rest)
+}
+
+// checkRest goes by the expiry, which is counted from when a file was signed:
+// nothing else says that. One that would be signed later than now says nothing.
+func (v *View) checkRest(rest time.Duration) error {
+	signed := v.Timestamp.Signed.Expires.Add(-lifetime(&v.Root().Signed, tuf.RoleTimestamp))
+	if age := v.loader.Now.Sub(signed); age >= 0 && age < rest {
+		return &SoonError{rest}
+	}
+	return nil
 }

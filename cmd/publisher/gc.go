@@ -115,7 +115,7 @@ func (a *app) newGC(ctx context.Context, c *trust.Collection, keep time.Duration
 	}
 	g := &gc{app: a, c: c, collector: &repo.Collector{
 		Store: store, Collection: c.Name(), Cache: c.Cache(), Pin: committer.Pin, Now: a.now, Keep: keep,
-		Renew: func(ctx context.Context) error { _, err := committer.Refresh(ctx, true); return err },
+		Renew: func(ctx context.Context) error { _, err := committer.Renew(ctx, 0); return err },
 	}}
 	signer, err := a.online(ctx, c)
 	if err != nil || signer == nil {

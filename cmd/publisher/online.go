@@ -178,8 +178,8 @@ func (r signerRef) localClient(client *awshttp.BuildableClient) config.HTTPClien
 	})
 }
 
-// ask sends a request and reads the answer. The error is a *repo.GraceError if
-// it is to be asked again later; what else the signer says of an error is told
+// ask sends a request and reads the answer. The error is a *repo.GraceError or a
+// *soonError if it is to be asked again later; what else the signer says of an error is told
 // as ours is.
 func (s *signerClient) ask(ctx context.Context, request lambda.Request, answer any) error {
 	payload, err := json.Marshal(request)
@@ -224,6 +224,10 @@ func (s *signerClient) unreached(err error) error {
 	return told
 }
 
+// A soonError is that the signer did just now what it was asked for, and does it
+// again in some seconds.
+type soonError struct{ error }
+
 // failureOf is the error that the signer had.
 func failureOf(payload []byte) error {
 	var f lambda.Failure
@@ -235,8 +239,11 @@ func failureOf(payload []byte) error {
 	}
 	reason, hint := f.Reason()
 	told := &cliError{err: fmt.Errorf("the signer: %s", reason), hint: hint}
-	if f.Type == lambda.FailureVerification {
+	switch f.Type {
+	case lambda.FailureVerification:
 		told.code = exitVerification
+	case lambda.FailureSoon:
+		return &soonError{told.err}
 	}
 	if told.hint == "" {
 		told.hint = "run the same command again; the log of the signer tells more"

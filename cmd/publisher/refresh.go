@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -43,7 +44,7 @@ An online signer does so by itself; of its collections it is asked to look now.`
 		},
 	}
 	cmd.Flags().BoolVar(&o.all, "all", false, "every collection of the trust directory that has a store; those not published yet, and those whose keys are not here, are skipped")
-	cmd.Flags().BoolVar(&o.force, "force", false, "also when nothing is due")
+	cmd.Flags().BoolVar(&o.force, "force", false, "also when nothing is due; a signer then signs the timestamp alone")
 	return cmd
 }
 
@@ -171,8 +172,30 @@ func (o *online) refresh(ctx context.Context, force bool) (refreshed, error) {
 	return r, err
 }
 
-// renew has the signer sign a new timestamp.
+const (
+	renewTries = 20 // others may be asking too
+	renewPause = 2 * time.Second
+)
+
+// renew has the signer sign a new timestamp, when it has signed none for some
+// seconds.
 func (o *online) renew(ctx context.Context) (*repo.Receipt, error) {
+	for try := 1; ; try++ {
+		receipt, err := o.renewNow(ctx)
+		var soon *soonError
+		if !errors.As(err, &soon) {
+			return receipt, err
+		}
+		if try == renewTries {
+			return nil, &cliError{err: err, code: exitConflict, hint: "somebody keeps asking the signer: run the same command again in a minute"}
+		}
+		if err := o.app.sleep(ctx, renewPause); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func (o *online) renewNow(ctx context.Context) (*repo.Receipt, error) {
 	defer o.app.wait("waiting for the signer")()
 	var receipt repo.Receipt
 	err := o.signer.ask(ctx, lambda.Request{Action: lambda.ActionRenew, Collection: o.c.Name()}, &receipt)
