@@ -131,11 +131,14 @@ func fromEnvironment(key string) setting {
 }
 
 func (a *app) fromSettings(name string, s trust.Settings) layer {
-	values := map[string]string{
-		config.Store: s.Store, config.URL: s.URL, config.Online: s.Online, config.Inbox: s.Inbox,
-		config.TLSCACert: s.TLSCACert, config.TLSCert: s.TLSCert, config.TLSKey: s.TLSKey,
+	values := settingsFields(&s)
+	return func(key string) setting {
+		value, ok := values[key]
+		if !ok {
+			return setting{}
+		}
+		return setting{*value, "settings of " + name}
 	}
-	return func(key string) setting { return setting{values[key], "settings of " + name} }
 }
 
 func (a *app) fromConfig(name string) layer {
@@ -189,27 +192,40 @@ func (a *app) placed(name string, s trust.Settings) trust.Settings {
 // gets to be known here. The file names in it are absolute.
 func (a *app) newSettings(name string, s trust.Settings, keys ...string) (trust.Settings, error) {
 	configured := a.fromConfig(name)
-	for key, value := range map[string]*string{
-		config.Store: &s.Store, config.URL: &s.URL, config.Online: &s.Online, config.Inbox: &s.Inbox,
-		config.TLSCACert: &s.TLSCACert, config.TLSCert: &s.TLSCert, config.TLSKey: &s.TLSKey,
-	} {
+	for key, value := range settingsFields(&s) {
 		if given := valueOf([]layer{a.fromFlags, fromEnvironment}, key); given.value != "" {
 			*value = given.value
 		} else if *value == "" && slices.Contains(keys, key) {
 			*value = configured(key).value
 		}
 	}
+	if err := absoluteFiles(&s); err != nil {
+		return s, err
+	}
+	return s, a.checkOnline(&s)
+}
+
+// settingsFields is where settings keep what the configuration's keys mean.
+func settingsFields(s *trust.Settings) map[string]*string {
+	return map[string]*string{
+		config.Store: &s.Store, config.URL: &s.URL, config.Online: &s.Online, config.Inbox: &s.Inbox,
+		config.TLSCACert: &s.TLSCACert, config.TLSCert: &s.TLSCert, config.TLSKey: &s.TLSKey,
+	}
+}
+
+// absoluteFiles makes the file names in settings absolute.
+func absoluteFiles(s *trust.Settings) error {
 	for _, file := range []*string{&s.TLSCACert, &s.TLSCert, &s.TLSKey} {
 		if *file == "" {
 			continue
 		}
 		path, err := filepath.Abs(*file)
 		if err != nil {
-			return s, fmt.Errorf("find %s: %w", *file, err)
+			return fmt.Errorf("find %s: %w", *file, err)
 		}
 		*file = path
 	}
-	return s, a.checkOnline(&s)
+	return nil
 }
 
 // keyType is the kind of the keys to make for a collection.

@@ -53,6 +53,7 @@ var jsonRuns = []struct{ verb, args string }{
 	{"mirror", "example.com/a file://$DIR/copy"},
 	{"gc", "example.com/a --yes"},
 	{"trust list", ""},
+	{"trust set", "example.com/a --store file://$DIR/store"},
 	{"delete", "example.com/gone --remote --yes --store file://$DIR/store"},
 	{"config show", "example.com/a"},
 	{"version", ""},

@@ -72,7 +72,8 @@ func (a *app) newRotation(ctx context.Context, c *trust.Collection, s trust.Sett
 			return nil, err
 		}
 		if s.Online != "" && r.moves() {
-			return nil, usage("--local first", "%s has another online signer, %s", c.Name(), s.Online)
+			return nil, usage(fmt.Sprintf("publisher trust set %[1]s --online %[2]q if that is the same signer; else publisher key rotate %[1]s %[3]s --local first", c.Name(), r.after.Online, role),
+				"%s has another online signer, %s", c.Name(), s.Online)
 		}
 	}
 	if r.remote() && !o.remote {

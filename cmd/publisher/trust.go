@@ -21,7 +21,7 @@ func newTrust(a *app) *cobra.Command {
 verified from: who has the right one cannot be deceived by server, store or
 network. Newer roots are followed from there without further ado.`,
 	}
-	return family(cmd, newTrustExport(a), newTrustAdd(a), newTrustList(a), newTrustRemove(a))
+	return family(cmd, newTrustExport(a), newTrustAdd(a), newTrustSet(a), newTrustList(a), newTrustRemove(a))
 }
 
 const rootFile = "root.json"
