@@ -17,7 +17,7 @@ policies=$(dirname "$0")/policies
 # The secret is in no argument, where everybody on the machine could read it.
 call() {
   body=$(cat)
-  sum=$(printf %s "$body" | sha256sum | cut -d' ' -f1)
+  sum=$(printf %s "$body" | { sha256sum 2>/dev/null || shasum -a 256; } | cut -d' ' -f1)
   status=$(curl -sS -o /dev/null -w '%{http_code}' --retry 30 --retry-delay 1 --retry-connrefused -X "$1" \
     --aws-sigv4 aws:amz:us-east-1:s3 -H "x-amz-content-sha256: $sum" --data-binary "$body" --config - "$STORE/$2" <<END
 user = "$ROOT_ACCESS_KEY:$ROOT_SECRET_KEY"

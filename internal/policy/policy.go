@@ -49,11 +49,7 @@ const (
 	collection   = "example.com/scripts"
 )
 
-// Documents are what the folder has: of a publisher, of a delegate who owns
-// releases/, of both functions of the signer, of whoever collects garbage.
-var Documents = []string{"publisher", "delegate", "signer-publish", "signer-refresh", "gc"}
-
-// Read reads a document from the folder, and puts the buckets and the name of a
+// Read reads a document from the folder, such as publisher or gc, and puts the buckets and the name of a
 // collection into it. Statements with a condition are refused: no server but
 // Amazon's knows those of the module.
 func Read(folder, document string, at Places, name string) (Policy, error) {
