@@ -105,6 +105,17 @@ func outside(chain []grant, name string) bool {
 	return slices.ContainsFunc(chain, func(g grant) bool { return !g.covers(name) })
 }
 
+// uncovered reports whether a target cannot even be staged: the paths of a new
+// delegation may come with a later change.
+func uncovered(chain []grant, name string) bool {
+	for _, g := range slices.Backward(chain) {
+		if !g.covers(name) {
+			return len(g.Paths) > 0
+		}
+	}
+	return false
+}
+
 // prune forgets roles that nothing leads to.
 func (m *model) prune() {
 	maps.DeleteFunc(m.Books, func(role string, _ book) bool {
@@ -186,7 +197,7 @@ func (m *model) apply(c repo.Change) bool {
 		return ok
 	}
 	chain, ok := m.chain(c.Role)
-	if !ok || c.Action == repo.Add && outside(chain, c.Name) {
+	if !ok || c.Action == repo.Add && uncovered(chain, c.Name) {
 		return false
 	}
 	if delete(m.Books[c.Role].Targets, c.Name); c.Action == repo.Add {
