@@ -38,22 +38,19 @@ import (
 // is by every client of other people.
 func TestMoto(t *testing.T) {
 	server := testserver.Moto(t)
-	dir := t.TempDir()
-	bin, err := lambdaemu.Build(dir, "publisher/lambda/bootstrap")
+	fns, invoke := startFunctions(t, server)
+	bin, err := bootstrap()
 	if err != nil {
 		t.Fatal(err)
 	}
-	zip := filepath.Join(dir, "signer.zip")
+	zip := filepath.Join(t.TempDir(), "signer.zip")
 	if out, err := exec.Command("go", "run", "publisher/internal/zipone", bin, zip).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	fns := &functions{t: t, bootstrap: bin, endpoint: server.Endpoint, running: map[string]*lambdaemu.Emulator{}}
-	invoke := httptest.NewServer(fns)
-	defer invoke.Close()
 
 	var said strings.Builder
 	err = run(t.Context(), []string{
-		"--provision", "--zip", zip, "--endpoint", server.Endpoint, "--function-endpoint", server.Endpoint, "--lambda-endpoint", invoke.URL,
+		"--provision", "--zip", zip, "--endpoint", server.Endpoint, "--function-endpoint", server.Endpoint, "--lambda-endpoint", invoke,
 	}, io.MultiWriter(os.Stdout, &said), everybody(t))
 	if err != nil {
 		t.Fatal(err)
@@ -98,6 +95,64 @@ func everybody(t *testing.T) puller {
 		}
 		return who, nil
 	}
+}
+
+var buildDir string
+
+func TestMain(m *testing.M) {
+	os.Exit(func() int {
+		var err error
+		if buildDir, err = os.MkdirTemp("", "publisher-e2e-"); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		defer os.RemoveAll(buildDir)
+		return m.Run()
+	}())
+}
+
+// bootstrap builds the function, once for all tests.
+var bootstrap = sync.OnceValues(func() (string, error) { return lambdaemu.Build(buildDir, "publisher/lambda/bootstrap") })
+
+// A deployment is what the program provisions at moto.
+type deployment struct {
+	cloud     *cloud
+	functions *functions
+	proxy     *testserver.Proxy // before moto
+}
+
+func deploy(t *testing.T) deployment {
+	t.Helper()
+	server, proxy := testserver.Moto(t).Through(t)
+	fns, invoke := startFunctions(t, server)
+	o, err := parse([]string{
+		"--provision", "--zip", fns.bootstrap, "--endpoint", server.Endpoint, "--function-endpoint", server.Endpoint, "--lambda-endpoint", invoke,
+	}, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := connect(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.provision(t.Context(), &proof{}); err != nil {
+		t.Fatal(err)
+	}
+	return deployment{c, fns, proxy}
+}
+
+// startFunctions returns the URL of an Invoke API for what is configured at a
+// server.
+func startFunctions(t *testing.T, server testserver.S3) (fns *functions, invoke string) {
+	t.Helper()
+	bin, err := bootstrap()
+	if err != nil {
+		t.Fatal(err)
+	}
+	fns = &functions{t: t, bootstrap: bin, endpoint: server.Endpoint, running: map[string]*lambdaemu.Emulator{}}
+	web := httptest.NewServer(fns)
+	t.Cleanup(web.Close)
+	return fns, web.URL
 }
 
 // functions is Lambda's Invoke API in front of functions that start when they

@@ -1,0 +1,131 @@
+// Package cost is what an online signer costs on AWS: requests as tests count
+// them, times list prices. The page docs/deploy-aws.md shows it.
+package cost
+
+import (
+	"fmt"
+	"math"
+	"strings"
+)
+
+// Requests is what something asks of AWS. Objects are deleted for nothing.
+type Requests struct {
+	Reads  int // GET and HEAD of S3
+	Writes int // PUT and LIST of S3, which cost the same
+	KMS    int
+	Events int // of the inbox: each invokes the function, and that of a submission sweeps
+}
+
+// What is counted. Functions start cold, as those do that run once an hour: they
+// remember nothing and open their keys anew.
+var (
+	Publish     = Requests{Reads: 21, Writes: 9, KMS: 2, Events: 4} // of one new target, by publisher and by the function; localstack/e2e counts
+	Refresh     = Requests{Reads: 8, Writes: 2, KMS: 2}             // of what is due, snapshot and timestamp; this and the rest, lambda counts
+	RefreshRun  = Requests{Reads: 2, Writes: 1}                     // of the schedule, whatever there is
+	RefreshLook = Requests{Reads: 1}                                // by a run, at each collection
+	SweepRun    = Requests{Reads: 2, Writes: 2}
+	SweepLook   = Requests{Writes: 1} // by a run, into each inbox
+)
+
+// MetricBytes is what a run logs of each collection, which CloudWatch reads its
+// metric from.
+const MetricBytes = 300
+
+// What is not counted but assumed, or set by the Terraform module.
+const (
+	hours          = 730 // of a month
+	publishes      = 10  // of each collection in a month
+	refreshes      = hours / (7 * 24.0)
+	sweeps         = 4 * hours
+	sweepInboxes   = 1000 // by one run at most
+	requestSeconds = 0.03 // for an answer of S3
+	refreshAtOnce  = 16
+	sweepAtOnce    = 4
+	refreshGB      = 0.25
+	publishGB      = 1.0
+)
+
+// List prices in USD, eu-central-1, without free tiers.
+const (
+	priceRead    = 0.43e-6
+	priceWrite   = 5.4e-6
+	priceKMS     = 3e-6
+	priceKey     = 1.0 // for a month
+	priceInvoke  = 0.2e-6
+	priceGBs     = 13.3334e-6
+	priceLogGB   = 0.63
+	priceAlarm   = 0.1
+	alarms       = 7 // that do not depend on collections
+	priceMetric  = 0.3
+	priceMetrics = 0.1 // beyond metricTier
+	metricTier   = 10_000
+)
+
+// A Month is what a month costs in USD.
+type Month struct {
+	Collections                         int
+	S3, Lambda, KMS, Logs, Metrics, Set float64
+}
+
+// Of returns the bill for a number of collections.
+func Of(collections int) Month {
+	n := float64(collections)
+	swept := math.Min(n, sweepInboxes)
+	r := func(get func(Requests) int) float64 {
+		return n*publishes*float64(get(Publish)+get(SweepLook)) + n*refreshes*float64(get(Refresh)) +
+			hours*(float64(get(RefreshRun))+n*float64(get(RefreshLook))) + sweeps*(float64(get(SweepRun))+swept*float64(get(SweepLook)))
+	}
+	reads, writes := r(func(q Requests) int { return q.Reads }), r(func(q Requests) int { return q.Writes })
+	refreshSeconds := requestSeconds * (hours*n*float64(RefreshLook.Reads)/refreshAtOnce + n*refreshes*float64(Refresh.Reads+Refresh.Writes))
+	publishSeconds := requestSeconds * (sweeps*swept*float64(SweepLook.Writes)/sweepAtOnce + n*publishes*float64(Publish.Reads+Publish.Writes+SweepLook.Writes))
+	return Month{
+		Collections: collections,
+		S3:          reads*priceRead + writes*priceWrite,
+		Lambda:      priceInvoke*(hours+sweeps+n*publishes*float64(1+Publish.Events)) + priceGBs*(refreshGB*refreshSeconds+publishGB*publishSeconds),
+		KMS:         priceKMS * r(func(q Requests) int { return q.KMS }),
+		Logs:        priceLogGB * hours * n * MetricBytes / 1e9,
+		Metrics:     priceMetric*math.Min(n, metricTier) + priceMetrics*math.Max(0, n-metricTier),
+		Set:         priceKey + alarms*priceAlarm,
+	}
+}
+
+// Total is the sum.
+func (m Month) Total() float64 { return m.S3 + m.Lambda + m.KMS + m.Logs + m.Metrics + m.Set }
+
+// RequestTable is what is counted, in Markdown.
+func RequestTable() string {
+	var b strings.Builder
+	b.WriteString("| what | reads of S3 | writes and lists of S3 | KMS | events |\n| --- | --- | --- | --- | --- |\n")
+	for _, row := range []struct {
+		what string
+		Requests
+	}{
+		{"a publish of one new target, by `publisher` and the function", Publish},
+		{"renewing snapshot and timestamp of a collection", Refresh},
+		{"a run of `refresh`", RefreshRun}, {"… for each collection", RefreshLook},
+		{"a run of `publish` on schedule", SweepRun}, {"… for each collection, 1,000 at most", SweepLook},
+	} {
+		fmt.Fprintf(&b, "| %s | %d | %d | %d | %d |\n", row.what, row.Reads, row.Writes, row.KMS, row.Events)
+	}
+	return b.String()
+}
+
+// MonthTable is what months cost, in Markdown.
+func MonthTable(collections ...int) string {
+	var b strings.Builder
+	b.WriteString("| collections | S3 | Lambda | KMS requests | logs | metrics | KMS key, 7 alarms | sum |\n" +
+		"| --- | --- | --- | --- | --- | --- | --- | --- |\n")
+	for _, n := range collections {
+		m := Of(n)
+		fmt.Fprintf(&b, "| %s | %.2f | %.2f | %.2f | %.2f | %.2f | %.2f | **%.2f** |\n", grouped(n), m.S3, m.Lambda, m.KMS, m.Logs, m.Metrics, m.Set, m.Total())
+	}
+	return b.String()
+}
+
+// grouped is a number with commas between thousands.
+func grouped(n int) string {
+	if n < 1000 {
+		return fmt.Sprint(n)
+	}
+	return fmt.Sprintf("%s,%03d", grouped(n/1000), n%1000)
+}
