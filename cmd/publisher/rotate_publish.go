@@ -7,6 +7,7 @@ import (
 
 	"publisher/lambda"
 	"publisher/repo"
+	"publisher/repo/tuf"
 )
 
 // This file is how a rotation that was agreed upon is published, and by whom.
@@ -40,6 +41,7 @@ func (r *rotation) publish(ctx context.Context) (*repo.Receipt, error) {
 	if r.delegated() {
 		return r.publishDelegation(ctx, drafts, p)
 	}
+	p.Commit = r.watched(p.Commit)
 	drafts.attach(p, r.o.draft)
 	receipt, err := r.app.outwait(ctx, func() (*repo.Receipt, error) { return p.Rotate(ctx, *r.plan(r.begun.After)) })
 	var few *repo.DraftError
@@ -50,6 +52,26 @@ func (r *rotation) publish(ctx context.Context) (*repo.Receipt, error) {
 		return nil, r.explain(err)
 	}
 	return receipt, drafts.rotated(ctx)
+}
+
+// watched takes note of the root that is committed: where another is faster, it
+// is not the next one to that which was read at first.
+func (r *rotation) watched(commit repo.CommitFunc) repo.CommitFunc {
+	return func(ctx context.Context, base *repo.View, sub *repo.Submission) (*repo.Receipt, error) {
+		receipt, err := commit(ctx, base, sub)
+		if err != nil {
+			return receipt, err
+		}
+		r.made = base.Root().Signed.Version
+		if data, ok := sub.Files[tuf.RoleRoot]; ok {
+			root, err := tuf.Parse[tuf.Root](data, repo.MaxRoot)
+			if err != nil {
+				return nil, fmt.Errorf("read the new root: %w", err)
+			}
+			r.made = root.Signed.Version
+		}
+		return receipt, nil
+	}
 }
 
 // explain adds what to do about a rotation that did not come to its end.

@@ -26,8 +26,8 @@ func (r *rotation) report(receipt *repo.Receipt) error {
 	switch {
 	case r.delegated():
 		done.Root = 0
-	case receipt != nil && !r.plan(r.begun.After).Says(r.root):
-		done.Root++
+	case r.made > 0:
+		done.Root = r.made
 	}
 	if receipt != nil {
 		done.Versions = receipt.Versions

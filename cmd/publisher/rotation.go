@@ -32,6 +32,7 @@ type rotation struct {
 	resumed  bool            // it was begun before, with these keys
 	finished bool            // and published, too
 	begun    trust.Rotation
+	made     int64 // the version of the root that was committed, 0 if none was
 }
 
 // A turn is the old and the new keys of one role.
