@@ -157,7 +157,7 @@ func (s *Signer) commitTo(ctx context.Context, collection string, sub *repo.Subm
 	if err != nil {
 		return nil, err
 	}
-	receipt, err := s.committer(collection, c, s.public).Commit(ctx, nil, sub)
+	receipt, err := s.committer(collection, c, &founding{s.public, s, collection}).Commit(ctx, nil, sub)
 	var short *repo.ThresholdError
 	if errors.As(err, &short) {
 		return nil, &repo.Rejection{Role: short.Role, Reason: errors.New("the signer does not hold enough of its keys")}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"iter"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -63,8 +64,9 @@ func TestFlood(t *testing.T) {
 	if counts.Refreshed != 3 || counts.Refused != 100 || !counts.Unfinished {
 		t.Errorf("%+v", counts)
 	}
-	// The index, three inboxes and attempts; a flooded inbox is not listed to its end.
-	if cost.Private.Lists != 5 {
+	// The index, three inboxes, what was asked for and attempts; a flooded inbox is
+	// not listed to its end.
+	if cost.Private.Lists != 6 {
 		t.Errorf("%d listings\n%s", cost.Private.Lists, strings.Join(e.private.Log(), "\n"))
 	}
 	if got, most := cost.total(), 100*8+3*5+2; got > most {
@@ -203,4 +205,177 @@ func (s *slowStore) Get(ctx context.Context, key string) (storage.Object, error)
 		s.seen[collection] = true
 	}
 	return s.Store.Get(ctx, key)
+}
+
+// TestMadeUp: names that somebody makes up cost no run more than what a few of
+// them do, come after all that is published, and are forgotten.
+func TestMadeUp(t *testing.T) {
+	const many = 1100
+	e := newEstate(storage.NewMemory(), storage.NewMemory())
+	for _, name := range []string{"a", "z"} {
+		if err := e.add(t.Context(), name, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, _, err := e.sweep(t.Context(), schedule); err != nil {
+		t.Fatal(err)
+	}
+	for n := range many {
+		if _, err := e.signer.Handle(t.Context(), fmt.Appendf(nil, `{"action":"keys","collection":"flood%04d"}`, n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	asked := func() (n int) {
+		for key := range contents(t, e.private.Store()) {
+			if _, ok := repo.ParseAsked(key); ok {
+				n++
+			}
+		}
+		return n
+	}
+	if n := asked(); n != 1000 {
+		t.Errorf("%d are noted", n)
+	}
+	e.now = e.now.Add(6 * day)
+	counts, cost, err := e.sweep(t.Context(), schedule)
+	if err != nil || counts.Collections != 2 || cost.total() > 10 || cost.Private.Lists > 2+100+3 {
+		t.Errorf("%+v %+v %v", counts, cost, err)
+	}
+	if _, cost, err = e.sweep(t.Context(), refreshAll); err != nil || cost.total() > 5 || cost.Private.Lists != 1 {
+		t.Errorf("%+v %v", cost, err)
+	}
+	e.now = e.now.Add(2 * day)
+	for range 10 {
+		if _, _, err := e.sweep(t.Context(), schedule); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := asked(); n != 0 {
+		t.Errorf("%d are still noted", n)
+	}
+	if err := e.add(t.Context(), "flood0000", nil); err != nil {
+		t.Errorf("what was asked for long ago cannot be published: %v", err)
+	}
+}
+
+// TestFirstByItself: a first submission of which the event was lost is found,
+// and the collection from then on.
+func TestFirstByItself(t *testing.T) {
+	w := newWorld(t)
+	if err := w.owner.Create(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if all := contents(t, w.private); all[repo.AskedKey(scripts)] == "" || all[repo.KnownKey(scripts)] != "" {
+		t.Error("it is taken for published, or forgotten")
+	}
+	_, id := w.leave("a", "1")
+	w.restart()
+	if c := w.counts(schedule); c.Committed != 1 {
+		t.Errorf("%+v", c)
+	}
+	if r := w.receipt(id); r.Refused != nil {
+		t.Errorf("%+v", r.Refused)
+	}
+	if c := w.counts(schedule); c.Collections != 1 {
+		t.Errorf("%+v", c)
+	}
+	if all := contents(t, w.private); all[repo.AskedKey(scripts)] != "" || all[repo.KnownKey(scripts)] == "" {
+		t.Error("it is not taken for published")
+	}
+}
+
+// TestFoundFirst: what is published is noted before that: an instance that dies
+// in between leaves nothing that nobody refreshes.
+func TestFoundFirst(t *testing.T) {
+	w := newWorld(t)
+	if err := w.owner.Create(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	submission, _ := w.leave("a", "1")
+	w.die(submission)
+	if contents(t, w.private)[repo.KnownKey(scripts)] == "" {
+		t.Error("nothing is noted, and it would be published next")
+	}
+}
+
+// TestWalkInParts: runs that have little time find everything in the end, and do
+// what is due before they look.
+func TestWalkInParts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := newEstate(storage.NewMemory(), storage.NewMemory())
+		for _, name := range []string{"a", "b", "c", "d"} {
+			if err := e.add(t.Context(), name, nil); err != nil {
+				t.Fatal(err)
+			}
+			if name != "d" {
+				info, err := storage.Stat(t.Context(), e.private.Store(), repo.KnownKey(name))
+				if err == nil {
+					err = e.private.Store().(storage.Deleter).Delete(t.Context(), repo.KnownKey(name), info.Version)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		for n := range 5000 {
+			put(t, e.private.Store(), repo.PartKey("a", fmt.Sprintf("%064d", n)), "junk")
+			put(t, e.private.Store(), repo.ReceiptKey("b", fmt.Sprintf("%064d", n)), "junk")
+		}
+		slow := &slowList{Store: e.private.Store(), each: 10 * time.Millisecond}
+		e.signer = &lambda.Signer{Public: e.public.Store(), Private: slow, Keys: e.keys, Now: func() time.Time { return e.now }}
+		e.now = e.now.Add(20 * day)
+		for run := 1; ; run++ {
+			ctx, cancel := context.WithTimeout(t.Context(), lambda.DefaultMargin+10*time.Second)
+			answer, err := e.signer.Handle(ctx, []byte(refreshAll))
+			cancel()
+			if err != nil || run == 1 && !strings.Contains(string(answer), `"refreshed":`) || run > 20 {
+				t.Fatalf("run %d: %s %v", run, answer, err)
+			}
+			all := contents(t, e.private.Store())
+			if all[repo.ProgressKey("walked")] != "" {
+				for _, name := range []string{"a", "b", "c"} {
+					if all[repo.KnownKey(name)] == "" {
+						t.Errorf("%s was not found", name)
+					}
+				}
+				break
+			}
+		}
+		// Of 10,000 parts and receipts most were never listed.
+		if slow.listed > 5000 {
+			t.Errorf("%d objects were listed", slow.listed)
+		}
+	})
+}
+
+// slowList takes its time for each object that it lists.
+type slowList struct {
+	storage.Store
+	each   time.Duration
+	listed int
+}
+
+func (s *slowList) List(ctx context.Context, prefix string) iter.Seq2[storage.Entry, error] {
+	return func(yield func(storage.Entry, error) bool) {
+		for e, err := range s.Store.List(ctx, prefix) {
+			time.Sleep(s.each)
+			s.listed++
+			if !yield(e, err) {
+				return
+			}
+		}
+	}
+}
+
+// TestJunkNames: what is no submission does not keep any from being found.
+func TestJunkNames(t *testing.T) {
+	w := published(t)
+	for n := range 2500 {
+		w.put(w.private, repo.SubmissionsDir(scripts)+fmt.Sprintf("!!!%04d.json", n), "junk")
+		w.put(w.private, repo.SubmissionsDir(scripts)+fmt.Sprintf("0!%04d.json", n), "junk")
+	}
+	w.leave("b", "2")
+	if c := w.counts(schedule); c.Committed != 1 || c.Unfinished {
+		t.Errorf("%+v", c)
+	}
 }

@@ -64,7 +64,7 @@ func TestKeysStay(t *testing.T) {
 		}
 	}
 	for key, data := range contents(t, w.private) {
-		if _, known := repo.ParseKnown(key); !known && !strings.Contains(key, "/keys/") || strings.Contains(data, "PRIVATE") {
+		if _, asked := repo.ParseAsked(key); !asked && !strings.Contains(key, "/keys/") || strings.Contains(data, "PRIVATE") {
 			t.Errorf("%s: %s", key, data)
 		}
 	}

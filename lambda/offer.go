@@ -24,7 +24,9 @@ const maxKeys = 100
 
 // onlineKeys is the keys that a root is to name: those that the published one
 // names, if it names any of ours, else those that nothing names yet.
-func (s *Signer) onlineKeys(ctx context.Context, collection string) (*KeysAnswer, error) {
+// The collection is noted before they are told: none is named by a root that the
+// schedule would not find.
+func (s *Signer) onlineKeys(ctx context.Context, collection string) (any, error) {
 	v, err := s.newest(ctx, collection)
 	if err != nil {
 		return nil, err
@@ -36,6 +38,13 @@ func (s *Signer) onlineKeys(ctx context.Context, collection string) (*KeysAnswer
 			return nil, err
 		}
 		answer.Keys[role] = k.Key
+	}
+	note := s.know
+	if v == nil {
+		note = s.ask
+	}
+	if err := note(ctx, collection); err != nil {
+		return nil, err
 	}
 	return answer, nil
 }
@@ -127,7 +136,7 @@ func (s *Signer) keyIDs(ctx context.Context, collection, role string) ([]string,
 	return ids, nil
 }
 
-func (s *Signer) rotateKey(ctx context.Context, collection, role string) (*KeyAnswer, error) {
+func (s *Signer) rotateKey(ctx context.Context, collection, role string) (any, error) {
 	v, err := s.newest(ctx, collection)
 	if err != nil {
 		return nil, err
@@ -136,6 +145,9 @@ func (s *Signer) rotateKey(ctx context.Context, collection, role string) (*KeyAn
 		return nil, refused("publish it first: publisher publish "+collection, "%s is not published: its keys cannot be rotated", collection)
 	}
 	k, err := s.nextKey(ctx, v, collection, role)
+	if err == nil {
+		err = s.know(ctx, collection)
+	}
 	if err != nil {
 		return nil, err
 	}

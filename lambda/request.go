@@ -74,29 +74,15 @@ func (s *Signer) request(ctx context.Context, event []byte) (any, error) {
 	case ActionCommit:
 		return s.requestCommit(ctx, &r)
 	case ActionKeys:
-		answer, err := s.onlineKeys(ctx, r.Collection)
-		return s.onceKnown(ctx, r.Collection, answer, err)
+		return s.onlineKeys(ctx, r.Collection)
 	case ActionRotateKey:
-		answer, err := s.rotateKey(ctx, r.Collection, r.Role)
-		return s.onceKnown(ctx, r.Collection, answer, err)
+		return s.rotateKey(ctx, r.Collection, r.Role)
 	case ActionCosign:
 		return s.cosign(ctx, &r)
 	case ActionRenew:
 		return s.renew(ctx, r.Collection)
 	}
 	return s.requestRefresh(ctx, r.Collection)
-}
-
-// onceKnown passes on what answers a request for keys: no key is told, and so
-// none named by a root, whose collection the schedule would not find.
-func (s *Signer) onceKnown(ctx context.Context, collection string, answer any, err error) (any, error) {
-	if err == nil {
-		err = s.know(ctx, collection)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return answer, nil
 }
 
 // check refuses what makes no sense, or is not done by this instance.

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 
 	"github.com/oklog/ulid/v2"
 
 	"publisher/repo"
+	"publisher/storage"
 )
 
 const (
@@ -19,8 +21,10 @@ const (
 	// who fills theirs delays nobody else.
 	maxWaiting = 100
 
-	// maxListed is how many objects of one inbox are looked at for that.
+	// maxListed is how many submissions of one inbox are looked at for that, and
+	// maxPassed how many objects that are none.
 	maxListed = 2000
+	maxPassed = 50_000
 
 	// sweepers is how many collections are committed to at once.
 	sweepers = 4
@@ -30,12 +34,9 @@ const (
 // inboxes are swept, of whatever events were lost.
 func (s *Signer) scheduled(ctx context.Context) (any, error) {
 	t := &tally{}
-	names, err := s.collections(ctx, t)
+	names, err := s.visit(ctx, t, s.Only != Publishing)
 	if err != nil {
 		return nil, err
-	}
-	if s.Only != Publishing {
-		s.refreshMany(ctx, t, names)
 	}
 	if s.Only != Refreshing {
 		s.sweepMany(ctx, t, names)
@@ -46,12 +47,29 @@ func (s *Signer) scheduled(ctx context.Context) (any, error) {
 // refreshAll signs everything that is due.
 func (s *Signer) refreshAll(ctx context.Context) (any, error) {
 	t := &tally{}
-	names, err := s.collections(ctx, t)
+	if _, err := s.visit(ctx, t, true); err != nil {
+		return nil, err
+	}
+	return s.finish(t)
+}
+
+// visit returns all collections, refreshed if that is asked for: first those that
+// are known, then those that turn up.
+func (s *Signer) visit(ctx context.Context, t *tally, refresh bool) ([]string, error) {
+	names, err := s.collections(ctx)
 	if err != nil {
 		return nil, err
 	}
-	s.refreshMany(ctx, t, names)
-	return s.finish(t)
+	if refresh {
+		s.refreshMany(ctx, t, names)
+	}
+	found := s.discover(ctx, t, names)
+	if refresh && s.begin(ctx, found, s.Concurrency, func(name string) { s.refreshOne(ctx, name, t) }) < len(found) {
+		t.unfinished()
+	}
+	names = append(names, found...)
+	slices.Sort(names)
+	return names, nil
 }
 
 func (s *Signer) refreshMany(ctx context.Context, t *tally, names []string) {
@@ -64,6 +82,7 @@ func (s *Signer) sweepMany(ctx context.Context, t *tally, names []string) {
 	s.inTurn(ctx, t, turn{what: "sweep", names: names, most: maxInboxes, atOnce: sweepers}, func(name string) {
 		s.sweepCollection(ctx, t, name)
 	})
+	s.sweepAsked(ctx, t, names)
 	if err := s.tidyAttempts(ctx); err != nil {
 		t.failed("list attempts", err)
 	}
@@ -149,19 +168,30 @@ func (s *Signer) sweepCollection(ctx context.Context, t *tally, collection strin
 	return all
 }
 
+// Between these two lie all names that a ULID can have.
+const (
+	beforeULIDs = "/"
+	afterULIDs  = "8"
+)
+
 // waiting is the names of the submissions in one inbox, and whether that is all
 // of them. Of too many it takes the oldest, and others by chance: among the
 // oldest may be those that fail again and again.
 func (s *Signer) waiting(ctx context.Context, collection string) (names []string, all bool, err error) {
-	listed, all := 0, true
-	for e, err := range s.private.List(ctx, repo.SubmissionsDir(collection)) {
+	passed, all, dir := 0, true, repo.SubmissionsDir(collection)
+	for e, err := range storage.ListAfter(ctx, s.private, dir, dir+beforeULIDs) {
 		if err != nil {
 			return nil, false, err
 		}
+		if e.Key > dir+afterULIDs {
+			break
+		}
 		if p, ok := repo.ParsePrivate(e.Key); ok && isSubmission(p) {
 			names = append(names, p.Name)
+		} else {
+			passed++
 		}
-		if listed++; listed == maxListed {
+		if len(names) == maxListed || passed == maxPassed {
 			all = false
 			break
 		}

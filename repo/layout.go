@@ -155,7 +155,7 @@ const SignerDir = "_signer/"
 // KnownDir is what the collections that the signer knows are listed by.
 const KnownDir = SignerDir + "collections/"
 
-// KnownKey says that the signer has made keys for a collection.
+// KnownKey says that the signer publishes a collection.
 func KnownKey(collection string) string { return KnownDir + collection + "/_.json" }
 
 // ParseKnown is the collection that a KnownKey is of.
@@ -163,6 +163,21 @@ func ParseKnown(key string) (collection string, ok bool) {
 	collection, ok = strings.CutPrefix(key, KnownDir)
 	collection, last := strings.CutSuffix(collection, "/_.json")
 	return collection, ok && last && CheckCollection(collection) == nil
+}
+
+// AskedDir is what the collections are listed by that the signer has made keys
+// for, and that nobody has published yet.
+const AskedDir = SignerDir + "asked/"
+
+// AskedKey says that the signer has made keys for a collection, before there is
+// anything of it.
+func AskedKey(collection string) string { return AskedDir + collection + "/_.json" }
+
+// ParseAsked is the collection that an AskedKey is of.
+func ParseAsked(key string) (collection string, ok bool) {
+	rest, ok := strings.CutPrefix(key, AskedDir)
+	collection, known := ParseKnown(KnownDir + rest)
+	return collection, ok && known
 }
 
 // PublishedKey is which versions of a collection the signer has published.

@@ -136,7 +136,7 @@ func (m *Memory) List(ctx context.Context, prefix string) iter.Seq2[Entry, error
 				yield(Entry{}, fmt.Errorf("list %s: %w", prefix, err))
 				return
 			}
-			if !yield(e, nil) {
+			if e.Key > After(ctx) && !yield(e, nil) {
 				return
 			}
 		}

@@ -48,6 +48,9 @@ func (p *prefixed) Put(ctx context.Context, key string, body io.ReadSeeker, prev
 
 func (p *prefixed) List(ctx context.Context, prefix string) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
+		if after := After(ctx); after != "" {
+			ctx = context.WithValue(ctx, afterKey{}, p.prefix+after)
+		}
 		for e, err := range p.inner.List(ctx, p.prefix+prefix) {
 			e.Key = strings.TrimPrefix(e.Key, p.prefix)
 			if !yield(e, err) {

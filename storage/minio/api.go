@@ -90,7 +90,7 @@ func (a *api) HeadBucket(ctx context.Context) error {
 
 func (a *api) List(ctx context.Context, prefix string) iter.Seq2[storage.Entry, error] {
 	return func(yield func(storage.Entry, error) bool) {
-		opts := minio.ListObjectsOptions{Prefix: prefix, Recursive: true}
+		opts := minio.ListObjectsOptions{Prefix: prefix, Recursive: true, StartAfter: storage.After(ctx)}
 		for o := range a.ListObjectsIter(ctx, a.bucket, opts) {
 			if !yield(storage.Entry{Key: o.Key, Size: o.Size, Modified: o.LastModified}, o.Err) || o.Err != nil {
 				return

@@ -87,7 +87,11 @@ func (a *api) HeadBucket(ctx context.Context) error {
 
 func (a *api) List(ctx context.Context, prefix string) iter.Seq2[storage.Entry, error] {
 	return func(yield func(storage.Entry, error) bool) {
-		pages := s3.NewListObjectsV2Paginator(a.client, &s3.ListObjectsV2Input{Bucket: &a.bucket, Prefix: &prefix})
+		in := &s3.ListObjectsV2Input{Bucket: &a.bucket, Prefix: &prefix}
+		if after := storage.After(ctx); after != "" {
+			in.StartAfter = &after
+		}
+		pages := s3.NewListObjectsV2Paginator(a.client, in)
 		for pages.HasMorePages() {
 			page, err := pages.NextPage(ctx)
 			if err != nil {
