@@ -555,6 +555,24 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
+// TestMeasure: others than those that are measured are watched all the same.
+func TestMeasure(t *testing.T) {
+	for measured, want := range map[string]bool{scripts: true, "example.com/other": false} {
+		w := published(t)
+		w.restart()
+		watched := 0
+		w.signer.Measure = func(collection string) bool { return collection == measured }
+		w.signer.Watch = func(lambda.Metric) { watched++ }
+		w.now = w.now.Add(8 * 24 * time.Hour)
+		if _, err := w.handle(`{"action":"refresh"}`); err != nil {
+			t.Fatal(err)
+		}
+		if got := w.metrics.String() != ""; got != want || watched == 0 {
+			t.Errorf("of %s measured it writes metrics: %t, %d are watched", measured, got, watched)
+		}
+	}
+}
+
 // TestGenesisRefusedIsForgotten: a root that was refused with its submission is
 // not where trust in the name starts, in this instance or in another.
 func TestGenesisRefusedIsForgotten(t *testing.T) {

@@ -14,10 +14,11 @@ const Namespace = "Publisher"
 // metrics writes CloudWatch's embedded metric format, one line for each event,
 // and tells watch of each value.
 type metrics struct {
-	to    io.Writer
-	watch func(Metric)
-	now   func() time.Time
-	mu    sync.Mutex
+	to      io.Writer
+	measure func(collection string) bool
+	watch   func(Metric)
+	now     func() time.Time
+	mu      sync.Mutex
 }
 
 // A Metric is one value that was measured.
@@ -89,14 +90,15 @@ type directive struct {
 
 type definition struct{ Name, Unit string }
 
-// write writes one line. A failure to do so is nobody's concern.
+// write writes one line, if the collection is one of those that are measured:
+// CloudWatch is paid by the metric. A failure to do so is nobody's concern.
 func (m *metrics) write(collection, role string, values ...value) {
 	if m.watch != nil {
 		for _, v := range values {
 			m.watch(Metric{Name: v.name, Collection: collection, Role: role, Value: v.n})
 		}
 	}
-	if m.to == nil {
+	if m.to == nil || m.measure != nil && !m.measure(collection) {
 		return
 	}
 	d := directive{Namespace: Namespace, Dimensions: [][]string{{"Collection"}}}

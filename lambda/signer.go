@@ -65,9 +65,10 @@ type Signer struct {
 	// DefaultCacheBytes.
 	CacheBytes int64
 
-	Log     *slog.Logger // nil discards
-	Metrics io.Writer    // gets CloudWatch's embedded metric format, one line each; may be nil
-	Watch   func(Metric) // is told what Metrics gets, by several goroutines at once; may be nil
+	Log     *slog.Logger                 // nil discards
+	Metrics io.Writer                    // gets CloudWatch's embedded metric format, one line each; may be nil
+	Measure func(collection string) bool // reports whether Metrics is to have it; nil for all
+	Watch   func(Metric)                 // is told what Metrics gets, by several goroutines at once; may be nil
 
 	once     sync.Once
 	busy     busy
@@ -163,7 +164,7 @@ func (s *Signer) start() {
 	s.keys = patientKeys{s.Keys}
 	s.room = newRoom()
 	s.caches, s.opened, s.attempts = newCaches(s.CacheBytes), newOpened(), newUnderWay()
-	s.metrics = metrics{to: s.Metrics, watch: s.Watch, now: s.Now}
+	s.metrics = metrics{to: s.Metrics, measure: s.Measure, watch: s.Watch, now: s.Now}
 }
 
 // A RefusedError reports an event that is not answered, now or later.

@@ -113,6 +113,7 @@ resource "aws_lambda_function" "signer" {
         PUBLISHER_CREATE   = join(",", var.create)
         PUBLISHER_FUNCTION = each.key
       },
+      var.measure_all ? {} : { PUBLISHER_METRICS = join(",", sort(keys(var.collections))) },
       length(var.genesis) == 0 ? {} : { PUBLISHER_GENESIS = join(",", [for c, sum in var.genesis : "${c}=${sum}"]) },
     )
   }

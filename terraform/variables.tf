@@ -227,6 +227,18 @@ variable "expiry_alarm_seconds" {
   nullable    = false
 }
 
+variable "measure_all" {
+  description = "Whether CloudWatch has metrics of all collections, not of those named in collections alone: it costs by the metric, so that a thousand collections are 300 USD a month."
+  type        = bool
+  default     = true
+  nullable    = false
+
+  validation {
+    condition     = var.measure_all || length(var.collections) > 0
+    error_message = "Name at least one of collections that is measured: without any, nothing tells that the schedule has stopped."
+  }
+}
+
 variable "force_destroy" {
   description = "Whether terraform destroy may delete buckets that are not empty. For trying things out only."
   type        = bool

@@ -55,21 +55,22 @@ const (
 	priceGBs     = 13.3334e-6
 	priceLogGB   = 0.63
 	priceAlarm   = 0.1
-	alarms       = 7 // that do not depend on collections
-	priceMetric  = 0.3
+	alarms       = 7   // that do not depend on collections
+	priceMetric  = 0.3 // for a month, or by the hour that has data
+	moreMetrics  = 5   // beside the timestamp's, in an hour with a publish or a renewal
 	priceMetrics = 0.1 // beyond metricTier
 	metricTier   = 10_000
 )
 
 // A Month is what a month costs in USD.
 type Month struct {
-	Collections                         int
+	Collections, Measured               int
 	S3, Lambda, KMS, Logs, Metrics, Set float64
 }
 
-// Of returns the bill for a number of collections.
-func Of(collections int) Month {
-	n := float64(collections)
+// Of returns the bill for a number of collections, some of which are measured.
+func Of(collections, measured int) Month {
+	n, m := float64(collections), float64(measured)
 	swept := math.Min(n, sweepInboxes)
 	r := func(get func(Requests) int) float64 {
 		return n*publishes*float64(get(Publish)+get(SweepLook)) + n*refreshes*float64(get(Refresh)) +
@@ -78,13 +79,15 @@ func Of(collections int) Month {
 	reads, writes := r(func(q Requests) int { return q.Reads }), r(func(q Requests) int { return q.Writes })
 	refreshSeconds := requestSeconds * (hours*n*float64(RefreshLook.Reads)/refreshAtOnce + n*refreshes*float64(Refresh.Reads+Refresh.Writes))
 	publishSeconds := requestSeconds * (sweeps*swept*float64(SweepLook.Writes)/sweepAtOnce + n*publishes*float64(Publish.Reads+Publish.Writes+SweepLook.Writes))
+	metrics := m * (1 + moreMetrics*(publishes+refreshes)/hours)
 	return Month{
 		Collections: collections,
+		Measured:    measured,
 		S3:          reads*priceRead + writes*priceWrite,
 		Lambda:      priceInvoke*(hours+sweeps+n*publishes*float64(1+Publish.Events)) + priceGBs*(refreshGB*refreshSeconds+publishGB*publishSeconds),
 		KMS:         priceKMS * r(func(q Requests) int { return q.KMS }),
-		Logs:        priceLogGB * hours * n * MetricBytes / 1e9,
-		Metrics:     priceMetric*math.Min(n, metricTier) + priceMetrics*math.Max(0, n-metricTier),
+		Logs:        priceLogGB * hours * m * MetricBytes / 1e9,
+		Metrics:     priceMetric*math.Min(metrics, metricTier) + priceMetrics*math.Max(0, metrics-metricTier),
 		Set:         priceKey + alarms*priceAlarm,
 	}
 }
@@ -111,13 +114,12 @@ func RequestTable() string {
 }
 
 // MonthTable is what months cost, in Markdown.
-func MonthTable(collections ...int) string {
+func MonthTable(months ...Month) string {
 	var b strings.Builder
-	b.WriteString("| collections | S3 | Lambda | KMS requests | logs | metrics | KMS key, 7 alarms | sum |\n" +
-		"| --- | --- | --- | --- | --- | --- | --- | --- |\n")
-	for _, n := range collections {
-		m := Of(n)
-		fmt.Fprintf(&b, "| %s | %.2f | %.2f | %.2f | %.2f | %.2f | %.2f | **%.2f** |\n", grouped(n), m.S3, m.Lambda, m.KMS, m.Logs, m.Metrics, m.Set, m.Total())
+	b.WriteString("| collections | measured | S3 | Lambda | KMS requests | logs | metrics | KMS key, 7 alarms | sum |\n" +
+		"| --- | --- | --- | --- | --- | --- | --- | --- | --- |\n")
+	for _, m := range months {
+		fmt.Fprintf(&b, "| %s | %s | %.2f | %.2f | %.2f | %.2f | %.2f | %.2f | **%.2f** |\n", grouped(m.Collections), grouped(m.Measured), m.S3, m.Lambda, m.KMS, m.Logs, m.Metrics, m.Set, m.Total())
 	}
 	return b.String()
 }

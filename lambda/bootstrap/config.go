@@ -29,6 +29,7 @@ const (
 	envFunction    = "PUBLISHER_FUNCTION"
 	envConcurrency = "PUBLISHER_REFRESH_CONCURRENCY"
 	envWindow      = "PUBLISHER_REFRESH_WINDOW"
+	envMetrics     = "PUBLISHER_METRICS"
 )
 
 // open makes the signer that the environment describes. An error names the
@@ -47,6 +48,7 @@ func open(ctx context.Context, env func(string) string) (*lambda.Signer, error) 
 		{envFunction, setFunction},
 		{envConcurrency, setConcurrency},
 		{envWindow, setWindow},
+		{envMetrics, setMetrics},
 	} {
 		if err := step.set(ctx, s, env(step.name)); err != nil {
 			return nil, fmt.Errorf("%s: %w", step.name, err)
@@ -231,4 +233,19 @@ func setConcurrency(_ context.Context, s *lambda.Signer, raw string) error {
 func setWindow(_ context.Context, s *lambda.Signer, raw string) (err error) {
 	s.Windows, err = lambda.ParseWindows(raw)
 	return err
+}
+
+// setMetrics takes the names of the collections that are measured.
+func setMetrics(_ context.Context, s *lambda.Signer, raw string) error {
+	measured := map[string]bool{}
+	for name := range fields(raw) {
+		if err := repo.CheckCollection(name); err != nil {
+			return err
+		}
+		measured[name] = true
+	}
+	if len(measured) > 0 {
+		s.Measure = func(collection string) bool { return measured[collection] }
+	}
+	return nil
 }

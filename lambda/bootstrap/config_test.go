@@ -30,6 +30,7 @@ func good() map[string]string {
 		envFunction:    "publish",
 		envConcurrency: "8",
 		envWindow:      "02:00-05:00, sat 00:00-24:00",
+		envMetrics:     "example.com/a, example.com/b",
 	}
 }
 
@@ -55,6 +56,9 @@ func TestOpen(t *testing.T) {
 	if s.Create("example.com/x") != nil || s.Create("example.org/team-x") != nil || s.Create("example.net/x") == nil {
 		t.Error("it does not create what it is told to")
 	}
+	if !s.Measure("example.com/b") || s.Measure("example.com/c") {
+		t.Error("it measures what it is not told to")
+	}
 	if got, ok := s.Genesis("example.com/a"); got != sum || !ok {
 		t.Errorf("genesis %q %v", got, ok)
 	}
@@ -71,7 +75,7 @@ func TestOpenLeast(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.Only != "" || s.Concurrency != lambda.DefaultConcurrency || s.Windows != nil || s.Create("example.com/a") == nil {
+	if s.Only != "" || s.Concurrency != lambda.DefaultConcurrency || s.Windows != nil || s.Measure != nil || s.Create("example.com/a") == nil {
 		t.Errorf("%+v", s)
 	}
 }
@@ -124,6 +128,7 @@ func TestOpenRefuses(t *testing.T) {
 		{envWindow, "someday 02:00-05:00", "not a day"},
 		{envWindow, "02:00-05:00,", "not a stretch of time"},
 		{envWindow, ",", "not a stretch of time"},
+		{envMetrics, "example.com/*", "not a collection name"},
 	} {
 		env := good()
 		env[tt.name] = tt.value

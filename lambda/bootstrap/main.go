@@ -20,6 +20,11 @@
 //	PUBLISHER_REFRESH_CONCURRENCY
 //	                   how many collections are refreshed at once, 1 to 256;
 //	                   16 if empty
+//	PUBLISHER_REFRESH_WINDOW
+//	                   when what is not urgent is renewed, such as 02:00-05:00,
+//	                   in UTC; at all times if empty
+//	PUBLISHER_METRICS  the collections that metrics tell of, separated by commas;
+//	                   all of them if empty
 //
 // It does not start with a value that it cannot use. Logs go to stderr, metrics
 // to stdout in CloudWatch's embedded metric format, both as lines of JSON.

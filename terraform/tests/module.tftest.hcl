@@ -208,6 +208,11 @@ run "lock" {
     genesis          = { "example.com/scripts" = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855" }
     domains          = ["updates.example.com"]
     certificate_arn  = "arn:aws:acm:us-east-1:123456789012:certificate/1"
+    measure_all      = false
+  }
+  assert {
+    condition     = alltrue([for f in values(aws_lambda_function.signer) : f.environment[0].variables["PUBLISHER_METRICS"] == "example.com/scripts"])
+    error_message = "Others than the collections that are named are measured."
   }
   assert {
     condition     = aws_s3_bucket.public.object_lock_enabled && aws_s3_bucket_object_lock_configuration.public[0].rule[0].default_retention[0].days == 30
@@ -225,6 +230,15 @@ run "lock" {
     condition     = aws_cloudfront_distribution.this.viewer_certificate[0].minimum_protocol_version == "TLSv1.2_2021" && output.url == "https://updates.example.com"
     error_message = "The domain is not served as it should be."
   }
+}
+
+run "nothing_measured" {
+  command = plan
+  variables {
+    measure_all = false
+    collections = {}
+  }
+  expect_failures = [var.measure_all]
 }
 
 run "domain_without_certificate" {
