@@ -4,12 +4,12 @@
 #
 #   STORE                              where versitygw listens: http://127.0.0.1:7070
 #   ROOT_ACCESS_KEY, ROOT_SECRET_KEY   its administrator
-#   SIGNER_SECRET, PUBLISHER_SECRET, GC_SECRET   what the users signer, publisher and gc will sign in with
+#   SIGNER_SECRET, PUBLISHER_SECRET, COLLECTOR_SECRET   what the users signer, publisher and collector will sign in with
 #   PUBLIC, INBOX                      the buckets (public, inbox)
 #   COLLECTION                         what the publisher publishes (example.com/scripts)
 #   CREDENTIALS                        a directory to write NAME.credentials of each user to, as AWS's tools read them (none)
 set -eu
-: "${STORE:?}" "${ROOT_ACCESS_KEY:?}" "${ROOT_SECRET_KEY:?}" "${SIGNER_SECRET:?}" "${PUBLISHER_SECRET:?}" "${GC_SECRET:?}"
+: "${STORE:?}" "${ROOT_ACCESS_KEY:?}" "${ROOT_SECRET_KEY:?}" "${SIGNER_SECRET:?}" "${PUBLISHER_SECRET:?}" "${COLLECTOR_SECRET:?}"
 PUBLIC=${PUBLIC:-public} INBOX=${INBOX:-inbox} COLLECTION=${COLLECTION:-example.com/scripts}
 policies=$(dirname "$0")/policies
 
@@ -51,7 +51,7 @@ bucket() {
 
 user signer "$SIGNER_SECRET"
 user publisher "$PUBLISHER_SECRET"
-user gc "$GC_SECRET"
+user collector "$COLLECTOR_SECRET"
 bucket "$PUBLIC" versitygw-public.json
 bucket "$INBOX" versitygw-inbox.json
-echo "$STORE has $PUBLIC, $INBOX, and the users signer, publisher and gc"
+echo "$STORE has $PUBLIC, $INBOX, and the users signer, publisher and collector"

@@ -92,7 +92,7 @@ func compare(t *testing.T, file string, document json.RawMessage) {
 // TestBuckets: versitygw gets the same documents as policies of its buckets, for
 // users with the names that setup.sh gives them.
 func TestBuckets(t *testing.T) {
-	users := [][2]string{{"signer-publish", "signer"}, {"publisher", "publisher"}, {"gc", "gc"}}
+	users := [][2]string{{"signer-publish", "signer"}, {"publisher", "publisher"}, {"gc", "collector"}}
 	at := Places{Public: Place{Bucket: publicBucket}, Inbox: Place{Bucket: inboxBucket}}
 	for file, all := range map[string][][]Statement{
 		publicBucket: {Served(publicBucket)}, inboxBucket: nil,
