@@ -1,10 +1,14 @@
 package cost
 
 import (
+	"fmt"
 	"math"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
+
+	"publisher/lambda"
 )
 
 // TestPage: the page shows the tables as they are computed.
@@ -17,6 +21,47 @@ func TestPage(t *testing.T) {
 		if !strings.Contains(string(page), "\n\n"+table+"\n") {
 			t.Errorf("docs/deploy-aws.md lacks this table:\n%s", table)
 		}
+	}
+}
+
+// TestFormula: the page's formula has the numbers that are counted.
+func TestFormula(t *testing.T) {
+	page, err := os.ReadFile("../../docs/deploy-aws.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, formula := range []string{
+		fmt.Sprintf("`p·n·%d + r·n·%d + %d·(%d + n) + %d·%d`", Publish.Reads, Refresh.Reads, hours, RefreshRun.Reads, sweeps, SweepRun.Reads),
+		fmt.Sprintf("`p·n·(%d + %d) + r·n·%d + %d·%d + %d·(%d + min(n, %d))`", Publish.Writes, SweepLook.Writes, Refresh.Writes, hours, RefreshRun.Writes, sweeps, SweepRun.Writes, sweepInboxes),
+		fmt.Sprintf("`p·n·%d + r·n·%d`", Publish.KMS, Refresh.KMS),
+		fmt.Sprintf("`%d + %d + %d·p·n`", hours, sweeps, 1+Publish.Events),
+		fmt.Sprintf("logs have %d bytes", MetricBytes),
+	} {
+		if !strings.Contains(string(page), formula) {
+			t.Errorf("docs/deploy-aws.md lacks %s", formula)
+		}
+	}
+}
+
+// TestModule: what is assumed of the Terraform module is its default, and the
+// signer's.
+func TestModule(t *testing.T) {
+	text, err := os.ReadFile("../../terraform/variables.tf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{
+		"refresh_schedule": `"rate(1 hour)"`, "sweep_schedule": fmt.Sprintf(`"rate(%d minutes)"`, 60*hours/sweeps),
+		"refresh_memory": fmt.Sprint(1024 * refreshGB), "publish_memory": fmt.Sprint(1024 * publishGB),
+	} {
+		_, block, _ := strings.Cut(string(text), fmt.Sprintf("variable %q {", name))
+		block, _, _ = strings.Cut(block, "\n}\n")
+		if !regexp.MustCompile(`(?m)^  default +=\s` + regexp.QuoteMeta(want) + "$").MatchString(block) {
+			t.Errorf("the module's %s is not %s:\n%s", name, want, block)
+		}
+	}
+	if refreshAtOnce != lambda.DefaultConcurrency {
+		t.Errorf("the signer refreshes %d at once, not %d", lambda.DefaultConcurrency, refreshAtOnce)
 	}
 }
 
