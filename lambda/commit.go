@@ -74,7 +74,7 @@ func (s *Signer) apart(collection string, do func()) {
 // receipt.
 func (s *Signer) tryCommit(ctx context.Context, collection, name string) (receipt *repo.Receipt, again bool, err error) {
 	defer caught(&err)
-	space, err := enter(ctx, s.room)
+	space, err := s.room.enter(ctx)
 	if err != nil {
 		return nil, false, err
 	}
@@ -173,11 +173,15 @@ func (s *Signer) commitTo(ctx context.Context, collection string, sub *repo.Subm
 	return receipt, nil
 }
 
+// maxNew is how many new targets a submission may have: each is a request, or
+// more, and a function has 15 minutes for all.
+const maxNew = 20_000
+
 func (s *Signer) committer(collection string, c *cache, store storage.Store) *repo.Committer {
 	last, _ := c.lastSeen()
 	return &repo.Committer{
 		Store: above(store, collection, last), Collection: collection, Cache: c,
-		Keys: &keyring{s, collection}, Now: s.Now,
+		Keys: &keyring{s, collection}, Now: s.Now, MaxNew: maxNew,
 	}
 }
 
@@ -356,7 +360,7 @@ func (s *Signer) putAside(ctx context.Context, collection, name string) (*repo.R
 // published is the receipt of a submission that is what is published, or nil.
 func (s *Signer) published(ctx context.Context, collection, name string) (receipt *repo.Receipt, err error) {
 	defer caught(&err)
-	space, err := enter(ctx, s.room)
+	space, err := s.room.enter(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -611,3 +611,24 @@ func TestPanicOfARun(t *testing.T) {
 	}
 	w.wantLogged("goroutine ")
 }
+
+// TestManyTargets: what takes a function too long is refused before it is begun,
+// and half of it is not.
+func TestManyTargets(t *testing.T) {
+	w := published(t)
+	many := map[string]string{}
+	for n := range 20_001 {
+		many[fmt.Sprintf("f/%05d", n)] = "x"
+	}
+	_, err := w.owner.Publish(t.Context(), many)
+	var rejection *repo.Rejection
+	if !errors.As(err, &rejection) || !strings.Contains(err.Error(), "20001 new targets, at most 20000") || !strings.Contains(err.Error(), "publisher reset "+scripts) {
+		t.Errorf("%v", err)
+	}
+	for n := range 10_001 {
+		delete(many, fmt.Sprintf("f/%05d", n))
+	}
+	if _, err := w.owner.Publish(t.Context(), many); err != nil {
+		t.Errorf("%d targets: %v", len(many), err)
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 )
 
 // TestRoom: whatever sizes come, all of them get in, and never more at once than
@@ -16,7 +17,7 @@ func TestRoom(t *testing.T) {
 	var group sync.WaitGroup
 	for n := range 100 {
 		group.Go(func() {
-			s, err := enter(t.Context(), room)
+			s, err := room.enter(t.Context())
 			if err != nil {
 				t.Error(err)
 				return
@@ -35,10 +36,10 @@ func TestRoom(t *testing.T) {
 		})
 	}
 	group.Wait()
-	if most.Load() > maxRoom {
-		t.Errorf("%d bytes at once, there is room for %d", most.Load(), maxRoom)
+	if all := int64(maxSubmission + maxUsual*usualSubmission); most.Load() > all {
+		t.Errorf("%d bytes at once, there is room for %d", most.Load(), all)
 	}
-	if !room.TryAcquire(maxRoom) {
+	if !room.usual.TryAcquire(maxUsual) || !room.large.TryAcquire(1) {
 		t.Error("somebody has not left")
 	}
 }
@@ -47,7 +48,7 @@ func TestRoom(t *testing.T) {
 // nothing.
 func TestRoomWaits(t *testing.T) {
 	room := newRoom()
-	large, err := enter(t.Context(), room)
+	large, err := room.enter(t.Context())
 	if err == nil {
 		err = large.hold(t.Context(), usualSubmission+1)
 	}
@@ -55,7 +56,7 @@ func TestRoomWaits(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	other, err := enter(ctx, room)
+	other, err := room.enter(ctx)
 	if err != nil {
 		t.Fatalf("no room for a usual one beside a large one: %v", err)
 	}
@@ -65,7 +66,46 @@ func TestRoomWaits(t *testing.T) {
 	}
 	other.leave()
 	large.leave()
-	if !room.TryAcquire(maxRoom) {
+	if !room.usual.TryAcquire(maxUsual) || !room.large.TryAcquire(1) {
 		t.Error("somebody has not left")
 	}
+}
+
+// TestLargeHoldNobodyUp: usual ones come in while large ones wait for a large
+// one.
+func TestLargeHoldNobodyUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		room := newRoom()
+		first, err := room.enter(t.Context())
+		if err == nil {
+			err = first.hold(t.Context(), maxSubmission)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		var group sync.WaitGroup
+		for range 20 {
+			group.Go(func() {
+				s, err := room.enter(t.Context())
+				if err == nil {
+					err = s.hold(t.Context(), maxSubmission)
+				}
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				s.leave()
+			})
+		}
+		synctest.Wait()
+		for range maxUsual {
+			s, err := room.enter(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.leave()
+		}
+		first.leave()
+		group.Wait()
+	})
 }

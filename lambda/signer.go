@@ -20,7 +20,6 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/sigstore/sigstore/pkg/signature"
-	"golang.org/x/sync/semaphore"
 
 	"publisher/repo"
 	"publisher/storage"
@@ -75,7 +74,7 @@ type Signer struct {
 	public   storage.Store // Public, guarded
 	private  storage.Store // Private, guarded
 	keys     Keys          // Keys, with an end to what is asked of them
-	room     *semaphore.Weighted
+	room     *room
 	caches   *caches
 	opened   *opened
 	attempts *underWay

@@ -44,6 +44,10 @@ type Committer struct {
 	Now        func() time.Time
 	Pin        *Pin // what is demanded of the roots; may be nil
 
+	// MaxNew is how many targets of one submission are looked for in the store; 0
+	// is as many as it has. More of them are a *Rejection.
+	MaxNew int
+
 	// Cosign, if set, is asked for the other party's signatures when a new root
 	// hands snapshot and timestamp over to another's keys, or takes them back.
 	Cosign CosignFunc
@@ -97,7 +101,7 @@ func (c *Committer) commitOnto(ctx context.Context, base *View, sub *Submission,
 			return c.receipt(sub, base.Snapshot, base.Timestamp), err
 		}
 	}
-	p, err := verifySubmission(ctx, base, sub, c.Store, c.Now())
+	p, err := verifySubmission(ctx, base, sub, c.Store, c.Now(), c.MaxNew)
 	if err != nil {
 		return c.resume(ctx, base, sub, taken, err)
 	}

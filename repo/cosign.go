@@ -109,7 +109,7 @@ func (c *Committer) CosignFor(ctx context.Context, root, draft []byte) (snapshot
 		return nil, nil, ErrNotPublished
 	}
 	sub := &Submission{Collection: c.Collection, Files: map[string][]byte{tuf.RoleRoot: root}}
-	p, err := verifySubmission(ctx, base, sub, c.Store, c.Now())
+	p, err := verifySubmission(ctx, base, sub, c.Store, c.Now(), c.MaxNew)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -34,6 +34,7 @@ type proposal struct {
 	targets map[string]*tuf.File[tuf.Targets] // those that change
 	tree    []node                            // targets and what it delegates to, parents first, if any changes
 	now     time.Time
+	maxNew  int // targets to look for; 0 for no bound
 	renew   bool
 
 	// draft has the thresholds that submitted files must meet put into demands,
@@ -54,8 +55,8 @@ type node struct {
 
 // verifySubmission proves that a submission may be published. Nothing is
 // written before all of it passes.
-func verifySubmission(ctx context.Context, base *View, sub *Submission, store storage.Getter, now time.Time) (*proposal, error) {
-	p := &proposal{base: base, targets: map[string]*tuf.File[tuf.Targets]{}, now: now, renew: sub.renew}
+func verifySubmission(ctx context.Context, base *View, sub *Submission, store storage.Getter, now time.Time, maxNew int) (*proposal, error) {
+	p := &proposal{base: base, targets: map[string]*tuf.File[tuf.Targets]{}, now: now, maxNew: maxNew, renew: sub.renew}
 	steps := []func() error{
 		func() error { return p.parse(sub) },
 		p.dropRoot,
@@ -382,6 +383,9 @@ func (p *proposal) checkObjects(ctx context.Context, store storage.Getter) error
 				added = append(added, Target{name, role, file})
 			}
 		}
+	}
+	if p.maxNew > 0 && len(added) > p.maxNew {
+		return reject("", "it has %d new targets, at most %d are taken at once: take some of the staged changes back with publisher reset %s, publish, and add them again", len(added), p.maxNew, p.base.loader.Collection)
 	}
 	return parallel.Each(ctx, 16, len(added), func(ctx context.Context, i int) error {
 		return p.checkObject(ctx, store, added[i])

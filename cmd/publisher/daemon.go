@@ -27,14 +27,24 @@ type daemon struct {
 	gauges *gauges
 
 	slots   chan struct{}  // one for each invocation under way
+	readers chan struct{}  // one for each request that is being read
+	long    chan struct{}  // one for each of those that is long
 	running sync.WaitGroup // what nobody waits for: asynchronous invocations and the schedule
 	ending  *ending        // of invocations
 	closing *ending        // of the schedule, whose run stops between two steps: the next one goes on from there
 }
 
 const (
-	// maxPayload is how much may be sent to a function.
-	maxPayload = 6 << 20
+	// maxPayload is how much may be sent to a function, usualPayload what is sent to
+	// this one but for rotations.
+	maxPayload   = 6 << 20
+	usualPayload = 64 << 10
+
+	// Requests are read before they take a slot, or who sends them slowly would hold
+	// those; readTime is how long each may take.
+	maxReaders = 1024
+	maxLong    = 8
+	readTime   = 10 * time.Second
 
 	// invocationTimeout is how long a function may take.
 	invocationTimeout = 15 * time.Minute
@@ -58,7 +68,8 @@ const scheduledEvent = `{"source":"aws.scheduler","detail-type":"Scheduled Event
 func newDaemon(signer *lambda.Signer, log *slog.Logger) *daemon {
 	d := &daemon{
 		signer: signer, log: log, every: time.Minute, grace: defaultGrace, gauges: newGauges(signer.Now),
-		slots: make(chan struct{}, defaultInvocations), ending: newEnding(), closing: newEnding(),
+		slots: make(chan struct{}, defaultInvocations), readers: make(chan struct{}, maxReaders), long: make(chan struct{}, maxLong),
+		ending: newEnding(), closing: newEnding(),
 	}
 	signer.Watch = d.gauges.watch
 	return d
@@ -143,20 +154,24 @@ func (d *daemon) serve(w http.ResponseWriter, r *http.Request) {
 		refuseInvoke(w, http.StatusForbidden, "AccessDeniedException", "requests of web pages are refused")
 		return
 	}
-	leave, ok := d.enter()
+	payload, err := d.read(w, r)
+	tooLarge := new(http.MaxBytesError)
+	switch {
+	case errors.As(err, &tooLarge):
+		refuseInvoke(w, http.StatusRequestEntityTooLarge, "RequestTooLargeException", fmt.Sprintf("at most %d bytes", maxPayload))
+		return
+	case errors.Is(err, errBusy):
+		refuseBusy(w)
+		return
+	case err != nil:
+		return // the client went away, or is too slow
+	}
+	leave, ok := d.enter(d.slots)
 	if !ok {
 		refuseBusy(w)
 		return
 	}
 	defer func() { leave() }()
-	payload, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxPayload))
-	if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
-		refuseInvoke(w, http.StatusRequestEntityTooLarge, "RequestTooLargeException", fmt.Sprintf("at most %d bytes", maxPayload))
-		return
-	}
-	if err != nil {
-		return // the client went away
-	}
 	switch how := r.Header.Get("X-Amz-Invocation-Type"); how {
 	case "", "RequestResponse":
 		d.answer(r.Context(), w, payload)
@@ -175,12 +190,42 @@ func (d *daemon) serve(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// errBusy reports that nothing more can be read now.
+var errBusy = errors.New("too many requests are being read")
+
+// read reads what a client sends, within seconds. Few long ones are read at a
+// time, and no connection that sends nothing takes their place.
+func (d *daemon) read(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	leave, ok := d.enter(d.readers)
+	if !ok {
+		return nil, errBusy
+	}
+	defer leave()
+	control := http.NewResponseController(w)
+	if err := control.SetReadDeadline(time.Now().Add(readTime)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return nil, err
+	}
+	defer func() { _ = control.SetReadDeadline(time.Time{}) }() // for what comes after: the client only waits
+	body := http.MaxBytesReader(w, r.Body, maxPayload)
+	head, err := io.ReadAll(io.LimitReader(body, usualPayload))
+	if err != nil || len(head) < usualPayload {
+		return head, err
+	}
+	leaveLong, ok := d.enter(d.long)
+	if !ok {
+		return nil, errBusy
+	}
+	defer leaveLong()
+	rest, err := io.ReadAll(body)
+	return append(head, rest...), err
+}
+
 // enter takes a slot, if one is free. The schedule needs none: signing again
 // what expires never waits.
-func (d *daemon) enter() (leave func(), ok bool) {
+func (d *daemon) enter(slots chan struct{}) (leave func(), ok bool) {
 	select {
-	case d.slots <- struct{}{}:
-		return func() { <-d.slots }, true
+	case slots <- struct{}{}:
+		return func() { <-slots }, true
 	default:
 		d.gauges.throttled.Add(1)
 		return nil, false

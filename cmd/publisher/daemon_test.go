@@ -301,3 +301,49 @@ func TestSignerFlags(t *testing.T) {
 		t.Errorf("%+v", d)
 	}
 }
+
+// TestIdleConnections: connections that send nothing keep nobody from being
+// answered, however many.
+func TestIdleConnections(t *testing.T) {
+	d := testDaemon(t)
+	d.slots = make(chan struct{}, 1)
+	server := httptest.NewServer(d.handler())
+	defer server.Close()
+	for range 40 {
+		conn, err := net.Dial("tcp", server.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if _, err := io.WriteString(conn, "POST "+invokePath+" HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for len(d.readers) < 40 {
+		time.Sleep(time.Millisecond)
+	}
+	if status, answer := post(t, server.URL, scheduledEvent); status != http.StatusOK {
+		t.Errorf("%d %s", status, answer)
+	}
+	server.CloseClientConnections()
+}
+
+// TestLongRequests: as many long ones as there may be do not keep short ones
+// from being read.
+func TestLongRequests(t *testing.T) {
+	d := testDaemon(t)
+	d.long = make(chan struct{}, 1)
+	server := httptest.NewServer(d.handler())
+	defer server.Close()
+	long := scheduledEvent + strings.Repeat(" ", usualPayload)
+	if status, answer := post(t, server.URL, long); status != http.StatusOK {
+		t.Errorf("%d %s", status, answer)
+	}
+	d.long <- struct{}{}
+	if status, answer := post(t, server.URL, long); status != http.StatusTooManyRequests {
+		t.Errorf("%d %s", status, answer)
+	}
+	if status, answer := post(t, server.URL, scheduledEvent); status != http.StatusOK {
+		t.Errorf("%d %s", status, answer)
+	}
+}

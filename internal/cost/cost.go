@@ -23,7 +23,7 @@ var (
 	Refresh     = Requests{Reads: 8, Writes: 2, KMS: 2}             // of what is due, snapshot and timestamp; this and the rest, lambda counts
 	RefreshRun  = Requests{Reads: 2, Writes: 1}                     // of the schedule, whatever there is
 	RefreshLook = Requests{Reads: 1}                                // by a run, at each collection
-	SweepRun    = Requests{Reads: 2, Writes: 2}
+	SweepRun    = Requests{Reads: 2, Writes: 3}
 	SweepLook   = Requests{Writes: 1} // by a run, into each inbox
 )
 
