@@ -1,8 +1,10 @@
 package repo
 
 import (
+	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"publisher/repo/tuf"
 )
@@ -18,12 +20,25 @@ type Difference struct {
 	// top-level roles of a root.
 	Roles []TrustChange `json:"roles,omitempty"`
 
-	// Reordered says that delegations have another order of priority.
-	Reordered bool `json:"reordered,omitempty"`
+	// Reordered says that delegations that were there before have another order
+	// of priority, Order which one all have then.
+	Reordered bool     `json:"reordered,omitempty"`
+	Order     []string `json:"order,omitempty"`
 
 	// Lifetimes, of a root, is the new ones, in seconds; 0 for a role that has
 	// none of its own any more.
 	Lifetimes map[string]int64 `json:"lifetimes,omitempty"`
+
+	// Restart, of a root, is the versions from which roles go on: clients forget
+	// higher ones.
+	Restart map[string]int64 `json:"restart,omitempty"`
+
+	// GraceUntil, of a root, is until when the keys before sign beside the new.
+	GraceUntil time.Time `json:"grace_until,omitzero"`
+
+	// Certs, of a root, is what new certificates of its keys say, by key ID, empty
+	// for a key that has none any more.
+	Certs map[string]string `json:"certs,omitempty"`
 }
 
 // A TrustChange is how the trust in one role changed.
@@ -33,17 +48,19 @@ type TrustChange struct {
 	Gone         bool     `json:"gone,omitzero"`
 	KeysAdded    []string `json:"keys_added,omitempty"`
 	KeysRemoved  []string `json:"keys_removed,omitempty"`
-	Initial      []string `json:"initial,omitempty"`  // of the keys added, those said to sign a first, empty version and to be thrown away
+	Initial      []string `json:"initial,omitempty"`  // keys now said to sign a first, empty version and to be thrown away
+	Lasting      []string `json:"lasting,omitempty"`  // keys of which that is said no more, and that stay
 	Threshold    int64    `json:"threshold,omitzero"` // 0 if it stays
 	PathsAdded   []string `json:"paths_added,omitempty"`
 	PathsRemoved []string `json:"paths_removed,omitempty"`
 	Terminating  *bool    `json:"terminating,omitempty"` // nil if it stays
+	Before       string   `json:"before,omitempty"`      // of a new delegation, the role that clients ask next, empty if it is the last
 }
 
 // stays reports that nothing changed.
 func (c TrustChange) stays() bool {
 	return !c.New && !c.Gone && c.Threshold == 0 && c.Terminating == nil &&
-		len(c.KeysAdded)+len(c.KeysRemoved)+len(c.PathsAdded)+len(c.PathsRemoved) == 0
+		len(c.KeysAdded)+len(c.KeysRemoved)+len(c.Initial)+len(c.Lasting)+len(c.PathsAdded)+len(c.PathsRemoved) == 0
 }
 
 // compareTargets is what after changed; before is nil for a first version.
@@ -56,14 +73,35 @@ func compareTargets(before, after *tuf.Targets) Difference {
 	old, now := delegatedTo(before), delegatedTo(after)
 	d := Difference{
 		Added: targets.Added, Changed: targets.Changed, Removed: targets.Removed,
-		Roles:     compareTrust(old, now),
 		Reordered: !slices.Equal(common(old, now), common(now, old)),
 	}
-	for i := range d.Roles {
-		added := d.Roles[i].KeysAdded
-		d.Roles[i].Initial = without(added, without(added, after.Publisher.Initial[d.Roles[i].Role]))
+	d.Roles = compareDelegations(old, now, before.Publisher.Initial, after.Publisher.Initial)
+	if d.Reordered {
+		d.Order = namesOf(now)
 	}
 	return d
+}
+
+// compareDelegations is what changed between two lists of delegations, with
+// where new ones stand and which keys are said to be initial.
+func compareDelegations(old, now []tuf.DelegatedRole, wasInitial, isInitial map[string][]string) []TrustChange {
+	was, is := byName(old), byName(now)
+	next := map[string]string{}
+	for i := 1; i < len(now); i++ {
+		next[now[i-1].Name] = now[i].Name
+	}
+	return compareTrust(old, now, func(c *TrustChange) {
+		if c.Gone {
+			return
+		}
+		if c.New {
+			c.Before = next[c.Role]
+		}
+		c.Initial = without(isInitial[c.Role], wasInitial[c.Role])
+		both := without(was[c.Role].KeyIDs, without(was[c.Role].KeyIDs, is[c.Role].KeyIDs))
+		forgotten := without(wasInitial[c.Role], isInitial[c.Role])
+		c.Lasting = without(both, without(both, forgotten))
+	})
 }
 
 // compareRoots is what after changed; before is nil for a first version.
@@ -71,7 +109,11 @@ func compareRoots(before, after *tuf.Root) Difference {
 	if before == nil {
 		before = &tuf.Root{}
 	}
-	d := Difference{Roles: compareTrust(trustedBy(before), trustedBy(after)), Lifetimes: map[string]int64{}}
+	d := Difference{Roles: compareTrust(trustedBy(before), trustedBy(after), nil), Lifetimes: map[string]int64{}}
+	d.Restart, d.Certs = after.Publisher.Restart, compareCerts(before, after)
+	if grace := after.Publisher.GraceUntil; !grace.Equal(before.Publisher.GraceUntil) {
+		d.GraceUntil = grace
+	}
 	old, now := before.Publisher.Lifetimes, after.Publisher.Lifetimes
 	for role, seconds := range now {
 		if old[role] != seconds {
@@ -84,6 +126,27 @@ func compareRoots(before, after *tuf.Root) Difference {
 		}
 	}
 	return d
+}
+
+// compareCerts is what the certificates say that are new in a root. Those that
+// cannot be read are left out.
+func compareCerts(before, after *tuf.Root) map[string]string {
+	old, now := before.Publisher.Certs, after.Publisher.Certs
+	said := map[string]string{}
+	for id, text := range now {
+		if old[id] == text {
+			continue
+		}
+		if chain, err := ParseChain([]byte(text)); err == nil {
+			said[id] = fmt.Sprintf("%s, issued by %s, until %s", chain[0].Subject, chain[0].Issuer, chain[0].NotAfter.UTC().Format(time.DateOnly))
+		}
+	}
+	for id := range old {
+		if _, ok := now[id]; !ok {
+			said[id] = ""
+		}
+	}
+	return said
 }
 
 // delegatedTo is the delegations of a role, in order of priority.
@@ -118,6 +181,14 @@ func common(a, b []tuf.DelegatedRole) []string {
 	return names
 }
 
+func namesOf(roles []tuf.DelegatedRole) []string {
+	names := make([]string, len(roles))
+	for i, d := range roles {
+		names[i] = d.Name
+	}
+	return names
+}
+
 func byName(roles []tuf.DelegatedRole) map[string]tuf.DelegatedRole {
 	m := make(map[string]tuf.DelegatedRole, len(roles))
 	for _, d := range roles {
@@ -126,8 +197,9 @@ func byName(roles []tuf.DelegatedRole) map[string]tuf.DelegatedRole {
 	return m
 }
 
-// compareTrust is what changed between two lists of trusted roles, by name.
-func compareTrust(before, after []tuf.DelegatedRole) []TrustChange {
+// compareTrust is what changed between two lists of trusted roles, by name. More,
+// if there is one, adds to a change what the roles themselves do not say.
+func compareTrust(before, after []tuf.DelegatedRole, more func(*TrustChange)) []TrustChange {
 	old, now := byName(before), byName(after)
 	all := maps.Clone(old)
 	maps.Copy(all, now)
@@ -138,6 +210,9 @@ func compareTrust(before, after []tuf.DelegatedRole) []TrustChange {
 		c := changedTrust(was, is)
 		if c.Role, c.New, c.Gone = name, !there, !stays; c.Gone {
 			c = TrustChange{Role: name, Gone: true, KeysRemoved: c.KeysRemoved, PathsRemoved: c.PathsRemoved}
+		}
+		if more != nil {
+			more(&c)
 		}
 		if !c.stays() {
 			changes = append(changes, c)

@@ -335,33 +335,120 @@ func TestSharedWithdrawn(t *testing.T) {
 	}
 }
 
-// TestReviewOther: what a draft changes beside what is understood here is not
-// hidden from those who sign it.
-func TestReviewOther(t *testing.T) {
+// TestReviewTellsAll: whatever a draft changes, in words or as it stands, those
+// who sign it are told.
+func TestReviewTellsAll(t *testing.T) {
 	w := family(t)
-	for name, edit := range map[string]func(f *forger){
-		"nothing":           func(*forger) {},
-		"in targets":        func(f *forger) { f.At("targets")["later"] = object{"a": 1} },
-		"in x-publisher":    func(f *forger) { f.At("targets", "x-publisher")["later"] = true },
-		"in delegations":    func(f *forger) { f.At("targets", "delegations")["later"] = "x" },
-		"in another's root": func(f *forger) { f.At("root")["later"] = "x" },
+	first := func(f *forger) object { return f.At("targets", "delegations")["roles"].([]any)[0].(object) }
+	for name, test := range map[string]struct {
+		edit  func(f *forger)
+		other string // the field that is told as it stands
+	}{
+		"nothing":            {edit: func(*forger) {}},
+		"in targets":         {func(f *forger) { f.At("targets")["later"] = object{"a": 1} }, "later"},
+		"in x-publisher":     {func(f *forger) { f.At("targets", "x-publisher")["later"] = true }, "x-publisher.later"},
+		"in delegations":     {func(f *forger) { f.At("targets", "delegations")["later"] = "x" }, "delegations.later"},
+		"an empty object":    {func(f *forger) { f.At("targets")["later"] = object{} }, "later"},
+		"in root":            {func(f *forger) { f.At("root")["later"] = "x" }, "later"},
+		"in a delegation":    {func(f *forger) { first(f)["later"] = "x" }, "delegations.roles.ci.later"},
+		"in a target":        {func(f *forger) { f.At("targets", "targets", "old")["later"] = "x" }, "targets.old.later"},
+		"a key of no role":   {func(f *forger) { f.Key(f.At("targets", "delegations", "keys")) }, "delegations.keys."},
+		"a key of no use":    {func(f *forger) { f.Key(f.At("root", "keys")) }, "keys."},
+		"in a root's role":   {func(f *forger) { f.At("root", "roles", "targets")["later"] = "x" }, "roles.targets.later"},
+		"refresh in a root":  {func(f *forger) { f.At("root", "x-publisher")["refresh_after"] = "2400-01-01T00:00:00Z" }, "x-publisher.refresh_after"},
+		"restart in targets": {func(f *forger) { f.At("targets", "x-publisher")["restart"] = object{"timestamp": 3} }, "x-publisher.restart.timestamp"},
+		"lives in targets":   {func(f *forger) { f.At("targets", "x-publisher")["lifetimes"] = object{"timestamp": 3} }, "x-publisher.lifetimes.timestamp"},
+		"grace in targets":   {func(f *forger) { f.At("targets", "x-publisher")["grace_until"] = "2030-01-01T00:00:00Z" }, "x-publisher.grace_until"},
+		"initial of nobody":  {func(f *forger) { f.At("targets", "x-publisher")["initial"] = object{"zzz": []any{"a"}} }, "x-publisher.initial.zzz"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := newForge(t, w)
-			edit(f)
-			f.Upload()
-			d, err := repo.ParseDraft([]byte(asDraft(f.Submission())))
-			if err != nil {
-				t.Fatal(err)
+			var told []string
+			for _, role := range reviewOf(t, w, test.edit).Roles {
+				for _, f := range role.Other {
+					told = append(told, f.Field)
+				}
 			}
-			r, err := f.view().Review(t.Context(), d, f.store, f.now)
-			if err != nil {
-				t.Fatal(err)
-			}
-			told := slices.ContainsFunc(r.Roles, func(role repo.RoleReview) bool { return role.Other })
-			if told == (name == "nothing") {
-				t.Errorf("told: %t", told)
+			strange := func(field string) bool { return !strings.HasPrefix(field, test.other) }
+			if (len(told) == 0) != (test.other == "") || slices.ContainsFunc(told, strange) {
+				t.Errorf("told: %q", told)
 			}
 		})
+	}
+}
+
+// reviewOf is the review of a draft that a hostile hand has edited.
+func reviewOf(t *testing.T, w *world, edit func(f *forger)) *repo.Review {
+	t.Helper()
+	f := newForge(t, w)
+	edit(f)
+	f.Upload()
+	d, err := repo.ParseDraft([]byte(asDraft(f.Submission())))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := f.view().Review(t.Context(), d, f.store, f.now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// TestReviewRootTerms: a recovery and a grace are told, those of a root that has
+// none are not.
+func TestReviewRootTerms(t *testing.T) {
+	w := family(t)
+	restart := map[string]int64{tuf.RoleTimestamp: 1, tuf.RoleSnapshot: 1}
+	until := w.now.Add(23 * time.Hour).UTC().Truncate(time.Second)
+	r := reviewOf(t, w, func(f *forger) {
+		f.At("root", "x-publisher")["restart"] = object{tuf.RoleTimestamp: 1, tuf.RoleSnapshot: 1}
+		f.At("root", "x-publisher")["grace_until"] = until.Format(time.RFC3339)
+		for role := range restart {
+			f.At("root", "roles", role)["keyids"] = []any{f.Key(f.At("root", "keys"))}
+		}
+	})
+	d := r.Roles[0].Difference
+	if !maps.Equal(d.Restart, restart) || !d.GraceUntil.Equal(until) || len(r.Roles[0].Other) > 0 {
+		t.Errorf("told: %+v, other %v", d, r.Roles[0].Other)
+	}
+	if d := reviewOf(t, w, func(*forger) {}).Roles[0].Difference; len(d.Restart) > 0 || !d.GraceUntil.IsZero() {
+		t.Errorf("told of a root without: %+v", d)
+	}
+}
+
+// TestReviewInitial: that a key is for a first version only, so that its
+// signature counts for nobody's, is told also of one that was there before.
+func TestReviewInitial(t *testing.T) {
+	var id string
+	r := reviewOf(t, family(t), func(f *forger) {
+		id = f.At("targets", "delegations")["roles"].([]any)[0].(object)["keyids"].([]any)[0].(string)
+		f.At("targets", "x-publisher")["initial"] = object{"ci": []any{id}}
+	})
+	i := slices.IndexFunc(r.Roles, func(role repo.RoleReview) bool { return role.Role == tuf.RoleTargets })
+	roles := r.Roles[i].Difference.Roles
+	if len(roles) != 1 || roles[0].Role != "ci" || !slices.Equal(roles[0].Initial, []string{id}) {
+		t.Errorf("told: %+v", roles)
+	}
+}
+
+// TestReviewPosition: where a new delegation stands is told: one before others
+// takes targets from them.
+func TestReviewPosition(t *testing.T) {
+	for _, first := range []bool{false, true} {
+		r := reviewOf(t, family(t), func(f *forger) {
+			d := f.Delegate("targets", "x", "*")
+			d["terminating"] = true
+			f.Role(d)
+			above := f.At("targets", "delegations")
+			if roles := above["roles"].([]any); first {
+				last := len(roles) - 1
+				above["roles"] = slices.Concat(roles[last:], roles[:last])
+			}
+		})
+		i := slices.IndexFunc(r.Roles, func(role repo.RoleReview) bool { return role.Role == tuf.RoleTargets })
+		roles := r.Roles[i].Difference.Roles
+		want := map[bool]string{true: "ci"}[first]
+		if len(roles) != 1 || roles[0].Before != want || !*roles[0].Terminating {
+			t.Errorf("first %t: %+v", first, roles)
+		}
 	}
 }

@@ -230,7 +230,7 @@ func (p *Plan) diff(ctx context.Context) error {
 		}
 		content := p.content[role]
 		r.compare(before.Targets, content.Targets)
-		r.Delegations = compareTrust(delegatedToPeople(before), delegatedToPeople(content))
+		r.Delegations = compareDelegations(delegatedToPeople(before), delegatedToPeople(content), nil, nil)
 		if current != nil && r.empty() {
 			delete(p.content, role)
 			continue

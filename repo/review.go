@@ -10,7 +10,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/go-json-experiment/json/jsontext"
 	"github.com/sigstore/sigstore/pkg/signature"
 
 	"publisher/repo/tuf"
@@ -48,8 +47,8 @@ type RoleReview struct {
 
 	Difference
 
-	// Other says that fields changed which mean something to other software only.
-	Other bool `json:"other,omitempty"`
+	// Other is what changed beside all this.
+	Other []OtherField `json:"other,omitempty"`
 
 	// Targets is those added or changed, as the role describes them now.
 	Targets map[string]tuf.TargetFile `json:"targets,omitempty"`
@@ -330,7 +329,9 @@ func (r *Review) compare(ctx context.Context) error {
 	for _, role := range r.Draft.Roles() {
 		review := RoleReview{Role: role, Signed: r.signers(role)}
 		if role == tuf.RoleRoot {
-			r.compareRoot(&review)
+			if err := r.compareRoot(&review); err != nil {
+				return err
+			}
 		} else if err := r.compareTargets(ctx, &review); err != nil {
 			return err
 		}
@@ -339,7 +340,7 @@ func (r *Review) compare(ctx context.Context) error {
 	return nil
 }
 
-func (r *Review) compareRoot(review *RoleReview) {
+func (r *Review) compareRoot(review *RoleReview) (err error) {
 	var before *tuf.Root
 	if r.p.base.Published() {
 		before = &r.p.base.Root().Signed
@@ -348,7 +349,8 @@ func (r *Review) compareRoot(review *RoleReview) {
 	after := &r.p.root.Signed
 	review.To, review.Expires, review.RootFirst = after.Version, after.Expires, after.Publisher.RootFirst
 	review.Difference = compareRoots(before, after)
-	review.Other = otherFields(commonOf(before), &after.Common)
+	review.Other, err = otherInRoot(before, after, review.Difference)
+	return err
 }
 
 func (r *Review) compareTargets(ctx context.Context, review *RoleReview) error {
@@ -364,7 +366,9 @@ func (r *Review) compareTargets(ctx context.Context, review *RoleReview) error {
 	after := &r.p.targets[review.Role].Signed
 	review.To, review.Expires = after.Version, after.Expires
 	review.Difference = compareTargets(before, after)
-	review.Other = otherFields(commonOf(before), &after.Common) || !sameJSON(unknownDelegations(before), unknownDelegations(after))
+	if review.Other, err = otherInTargets(before, after); err != nil {
+		return err
+	}
 	review.Targets = map[string]tuf.TargetFile{}
 	for _, name := range slices.Concat(review.Added, review.Changed) {
 		review.Targets[name] = after.Targets[name]
@@ -418,25 +422,4 @@ func (r *Review) adopt(ctx context.Context, store storage.Getter, burned *Burned
 	taken := bytes.Equal(r.Draft.Files[burned.Role], data) // it is there too long to be built on
 	r.Draft.Files[burned.Role] = data
 	return !taken, nil
-}
-
-// commonOf is the common part of the version before, empty if there is none.
-func commonOf[T tuf.Content](before *T) *tuf.Common {
-	if before == nil {
-		return &tuf.Common{}
-	}
-	return tuf.Head(before)
-}
-
-// otherFields reports whether a version has other fields than the one before that
-// mean nothing here.
-func otherFields(before, after *tuf.Common) bool {
-	return !sameJSON(before.Unknown, after.Unknown) || !sameJSON(before.Publisher.Unknown, after.Publisher.Unknown)
-}
-
-func unknownDelegations(t *tuf.Targets) jsontext.Value {
-	if t == nil || t.Delegations == nil {
-		return nil
-	}
-	return t.Delegations.Unknown
 }

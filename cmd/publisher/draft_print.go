@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -61,7 +60,7 @@ func newDraftResult(d *draft) draftResult {
 		if e := r.Roles[i].Expires; r.Until.IsZero() || e.Before(r.Until) {
 			r.Until = e
 		}
-		r.Roles[i].Role = repo.RoleToNotary(r.Roles[i].Role)
+		r.Roles[i].Role, r.Roles[i].Difference = repo.RoleToNotary(r.Roles[i].Role), inNotary(r.Roles[i].Difference)
 	}
 	return r
 }
@@ -210,30 +209,52 @@ func (p *reviewPrinter) role(r repo.RoleReview) {
 	for _, d := range r.Roles {
 		p.linef(1, "%s", trustText(d, p.app.keyHere))
 	}
-	if r.Reordered {
-		p.linef(1, "delegations have another order of priority")
+	for _, line := range termsText(r.Difference, p.app.keyHere) {
+		p.linef(1, "%s", line)
 	}
 	if r.RootFirst {
 		p.linef(1, "old keys are lost: it is published before what it names keys for, and no client takes anything in between")
 	}
-	if r.Other {
-		p.linef(1, "other fields change, which mean nothing here: ask who made the draft")
-	}
-	p.lifetimes(r.Lifetimes)
+	p.other(r.Other)
 	p.expiry(r)
 	if len(r.Signed) > 0 {
 		p.linef(1, "signed by %s", p.app.keyList(r.Signed))
 	}
 }
 
-func (p *reviewPrinter) lifetimes(lifetimes map[string]int64) {
-	for _, role := range slices.Sorted(maps.Keys(lifetimes)) {
-		life := "as long as others of its kind"
-		if s := lifetimes[role]; s > 0 {
-			life = days(time.Duration(s) * time.Second)
-		}
-		p.linef(1, "signatures of %s last %s", printable(repo.RoleToNotary(role)), life)
+// maxOther and maxValue bound what is shown of fields that have no words here.
+const (
+	maxOther = 20  // fields
+	maxValue = 200 // bytes of one value
+)
+
+// other shows what else changes as it stands in the file.
+func (p *reviewPrinter) other(fields []repo.OtherField) {
+	if len(fields) == 0 {
+		return
 	}
+	p.linef(1, "other fields change: ask who made the draft what they are for")
+	for _, f := range fields[:min(len(fields), maxOther)] {
+		p.linef(2, "%s: %s, was %s", cutShort(f.Field), rawValue(f.Is), rawValue(f.Was))
+	}
+	if n := len(fields) - maxOther; n > 0 {
+		p.linef(2, "and %s: --json shows all", counted(n, "more field"))
+	}
+}
+
+func rawValue(text string) string {
+	if text == "" {
+		return "not there"
+	}
+	return cutShort(text)
+}
+
+// cutShort is the beginning of a text that may be of any length.
+func cutShort(text string) string {
+	if len(text) <= maxValue {
+		return printable(text)
+	}
+	return fmt.Sprintf("%s… (%d bytes)", printable(strings.ToValidUTF8(text[:maxValue], "")), len(text))
 }
 
 func (p *reviewPrinter) expiry(r repo.RoleReview) {

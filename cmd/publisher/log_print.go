@@ -83,6 +83,21 @@ type shownChange struct {
 	repo.Difference
 }
 
+// inNotary is a difference with roles under the names that people use.
+func inNotary(d repo.Difference) repo.Difference {
+	d.Roles, d.Order = slices.Clone(d.Roles), slices.Clone(d.Order)
+	for i := range d.Roles {
+		r := &d.Roles[i]
+		if r.Role = repo.RoleToNotary(r.Role); r.Before != "" {
+			r.Before = repo.RoleToNotary(r.Before)
+		}
+	}
+	for i, role := range d.Order {
+		d.Order[i] = repo.RoleToNotary(role)
+	}
+	return d
+}
+
 // A signer is a key that signed.
 type signer struct {
 	KeyID string `json:"keyid"`
@@ -128,9 +143,7 @@ func (p *logPrinter) printJSON(r *repo.Revision) error {
 		s.From = "store"
 	}
 	for _, c := range r.Changes {
-		for i := range c.Roles {
-			c.Roles[i].Role = repo.RoleToNotary(c.Roles[i].Role)
-		}
+		c.Difference = inNotary(c.Difference)
 		s.Changes = append(s.Changes, shownChange{
 			Role: repo.RoleToNotary(c.Role), From: c.From, To: c.To, Signers: p.signers(c.Signers), Expires: c.Expires,
 			Gone: c.Gone, Unjudged: c.Unjudged, Problem: c.Problem, Difference: c.Difference,
@@ -224,16 +237,44 @@ func (p *logPrinter) printChange(c repo.RoleChange) {
 	for _, d := range c.Roles {
 		p.linef(2, "%s", trustText(d, p.key))
 	}
-	if c.Reordered {
-		p.linef(2, "delegations have another order of priority")
+	for _, line := range termsText(c.Difference, p.key) {
+		p.linef(2, "%s", line)
 	}
-	for _, role := range slices.Sorted(maps.Keys(c.Lifetimes)) {
+}
+
+// termsText tells what a version of a role changed beside targets and whom it
+// trusts, a line for each.
+func termsText(d repo.Difference, key func(id string) string) []string {
+	var lines []string
+	tell := func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)) }
+	if d.Reordered {
+		order := make([]string, len(d.Order))
+		for i, role := range d.Order {
+			order[i] = printable(repo.RoleToNotary(role))
+		}
+		tell("delegations have another order of priority: %s", strings.Join(order, ", "))
+	}
+	for _, role := range slices.Sorted(maps.Keys(d.Lifetimes)) {
 		life := "as long as others of its kind"
-		if s := c.Lifetimes[role]; s > 0 {
+		if s := d.Lifetimes[role]; s > 0 {
 			life = days(time.Duration(s) * time.Second)
 		}
-		p.linef(2, "signatures of %s last %s", printable(repo.RoleToNotary(role)), life)
+		tell("signatures of %s last %s", printable(repo.RoleToNotary(role)), life)
 	}
+	for _, role := range slices.Sorted(maps.Keys(d.Restart)) {
+		tell("%s goes on from version %d: clients forget higher ones", printable(repo.RoleToNotary(role)), d.Restart[role])
+	}
+	if !d.GraceUntil.IsZero() {
+		tell("the keys before sign beside the new ones until %s", d.GraceUntil.UTC().Format(time.RFC3339))
+	}
+	for _, id := range slices.Sorted(maps.Keys(d.Certs)) {
+		if d.Certs[id] == "" {
+			tell("key %s has no certificate any more", key(id))
+		} else {
+			tell("key %s has a certificate of %s", key(id), printable(d.Certs[id]))
+		}
+	}
+	return lines
 }
 
 func (p *logPrinter) printTargets(c repo.RoleChange) {
@@ -259,15 +300,21 @@ func (p *logPrinter) printTargets(c repo.RoleChange) {
 
 // trustText tells how the trust in a role changed.
 func trustText(d repo.TrustChange, key func(id string) string) string {
+	added := func(id string) bool { return slices.Contains(d.KeysAdded, id) }
 	initial := func(id string) bool { return slices.Contains(d.Initial, id) }
+	except := func(ids []string, which func(string) bool) []string {
+		return slices.DeleteFunc(slices.Clone(ids), which)
+	}
 	var what []string
 	for _, list := range []struct {
 		what  string
 		names []string
 		show  func(string) string
 	}{
-		{"key %s added", slices.DeleteFunc(slices.Clone(d.KeysAdded), initial), key},
-		{"key %s added, for a first, empty version", d.Initial, key},
+		{"key %s added", except(d.KeysAdded, initial), key},
+		{"key %s added, for a first, empty version", except(d.KeysAdded, func(id string) bool { return !initial(id) }), key},
+		{"key %s is for a first, empty version", except(d.Initial, added), key},
+		{"key %s is no longer for a first, empty version", d.Lasting, key},
 		{"key %s removed", d.KeysRemoved, key},
 		{"path %s added", foldPaths(d.PathsAdded), printable}, {"path %s removed", foldPaths(d.PathsRemoved), printable},
 	} {
@@ -284,7 +331,9 @@ func trustText(d repo.TrustChange, key func(id string) string) string {
 	role := printable(repo.RoleToNotary(d.Role))
 	switch {
 	case d.New:
-		role = "new role " + role
+		if role = "new role " + role; d.Before != "" {
+			what = append(what, "before "+printable(repo.RoleToNotary(d.Before)))
+		}
 	case d.Gone:
 		role, what = "role "+role+" taken away", nil
 	}
