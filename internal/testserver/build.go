@@ -2,6 +2,7 @@ package testserver
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,28 +18,36 @@ import (
 // same time; a file lock has one of them build and the others wait.
 func build(t testing.TB, version string, command func(out string) *exec.Cmd, name string) string {
 	t.Helper()
-	cache, err := os.UserCacheDir()
+	bin, err := tryBuild(version, command, name)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return bin
+}
+
+func tryBuild(version string, command func(out string) *exec.Cmd, name string) (bin string, err error) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", err
+	}
 	dir := filepath.Join(cache, "publisher-test", "bin", version)
 	if err := os.MkdirAll(dir, 0o777); err != nil {
-		t.Fatal(err)
+		return "", err
 	}
-	bin := filepath.Join(dir, name)
+	bin = filepath.Join(dir, name)
 	lock := flock.New(filepath.Join(dir, "lock"))
 	if err := lock.Lock(); err != nil {
-		t.Fatal(err)
+		return "", err
 	}
 	defer lock.Close()
 	if _, err := os.Stat(bin); err == nil { // the go command moves a whole file into place
-		return bin
+		return bin, nil
 	}
 	cmd := command(bin)
 	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%s: %v\n%s", strings.Join(cmd.Args, " "), err, out)
+		return "", fmt.Errorf("%s: %w\n%s", strings.Join(cmd.Args, " "), err, out)
 	}
-	return bin
+	return bin, nil
 }
 
 func moduleRoot(t testing.TB) string {

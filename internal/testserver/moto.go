@@ -13,8 +13,8 @@ const motoVersion = "5.2.1"
 
 // Moto starts moto's server, which plays most of AWS: it keeps what it is told,
 // runs no functions and checks no policies. It is that of the system, or else is
-// installed into the user's cache directory once; without Python the test is
-// skipped.
+// installed into the user's cache directory once; where that cannot
+// be, the test is skipped.
 func Moto(t testing.TB) S3 {
 	t.Helper()
 	bin := motoServer(t)
@@ -46,9 +46,13 @@ func motoServer(t testing.TB) string {
 	if err != nil {
 		t.Skip("moto_server is not installed, nor is python3 to install it with; on Debian: apt-get install python3-venv")
 	}
-	return build(t, "moto-"+motoVersion, func(out string) *exec.Cmd {
+	bin, err := tryBuild("moto-"+motoVersion, func(out string) *exec.Cmd {
 		venv := filepath.Join(filepath.Dir(out), "venv")
 		return exec.Command("sh", "-ec", `"$1" -m venv --clear "$2"; "$2/bin/pip" install --quiet "moto[server]==$3"; ln -s "$2/bin/moto_server" "$4"`,
 			"sh", python, venv, motoVersion, out)
 	}, "moto_server")
+	if err != nil {
+		t.Skipf("moto_server is not installed, and cannot be; install it with pip install 'moto[server]==%s': %v", motoVersion, err)
+	}
+	return bin
 }
