@@ -133,8 +133,8 @@ func TestOpenedIsBounded(t *testing.T) {
 	o := newOpened()
 	s := &bound{}
 	for i := range maxOpened + 10 {
-		o.put(fmt.Sprint(i), s)
-		o.put(fmt.Sprint(i), signature.Signer(nil)) // there already
+		o.put(fmt.Sprint(i), s, nil)
+		o.put(fmt.Sprint(i), signature.Signer(nil), nil) // there already
 		o.get("0")
 	}
 	if o.order.Len() != maxOpened || len(o.by) != maxOpened {

@@ -390,8 +390,10 @@ func TestForeignKeys(t *testing.T) {
 	submission, id := w.leave("b", "2")
 	empty := storage.NewMemory()
 	for key, data := range contents(t, w.private) {
-		// The collection is found, the keys are not.
-		w.put(empty, strings.Replace(key, "/keys/", "/keys/x", 1), data)
+		// The collection is found, with keys of before, and with nothing of this root.
+		if key != repo.PublishedKey(scripts) {
+			w.put(empty, strings.NewReplacer("/keys/snapshot/", "/keys/snapshot/0", "/keys/timestamp/", "/keys/timestamp/0").Replace(key), data)
+		}
 	}
 	w.restartWith(w.public, empty)
 	w.now = w.now.Add(8 * 24 * time.Hour)

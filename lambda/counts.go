@@ -14,6 +14,7 @@ type Counts struct {
 	Refused     int      `json:"refused"`
 	Failed      int      `json:"failed"`              // left for another run
 	Lost        int      `json:"lost,omitzero"`       // times that what was published was found to be gone
+	Keyless     int      `json:"keyless,omitzero"`    // not refreshed, as the keys that the root names are gone
 	Ignored     int      `json:"ignored,omitzero"`    // records of events that are none of ours
 	Errors      []string `json:"errors,omitempty"`    // of the first that failed
 	Unfinished  bool     `json:"unfinished,omitzero"` // time was up: another run does the rest

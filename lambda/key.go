@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/sigstore/sigstore/pkg/signature"
 
 	"publisher/repo"
 	"publisher/repo/keys/sealed"
@@ -94,7 +95,7 @@ var errForeign = errors.New("not a key of this signer")
 func (s *Signer) ownKey(ctx context.Context, collection, role, keyID string) (*Key, error) {
 	k, err := s.readKey(ctx, collection, role, keyID)
 	if err == nil {
-		_, err = s.keys.Open(ctx, k)
+		_, err = s.openKey(ctx, k)
 	}
 	switch {
 	case err == nil:
@@ -106,6 +107,21 @@ func (s *Signer) ownKey(ctx context.Context, collection, role, keyID string) (*K
 		return nil, nil
 	}
 	return nil, err
+}
+
+// openKey opens the key of an object, unless these very bytes are open: to open
+// a seal takes a request to a service, or 64 MiB.
+func (s *Signer) openKey(ctx context.Context, k *Key) (signature.Signer, error) {
+	name := repo.OnlineKeyKey(k.Collection, k.Role, k.Key.ID())
+	if signer, of := s.opened.find(name); signer != nil && bytes.Equal(of.Sealed, k.Sealed) && of.KMS == k.KMS {
+		return signer, nil
+	}
+	signer, err := s.keys.Open(ctx, k)
+	if err != nil {
+		return nil, err
+	}
+	s.opened.put(name, signer, k)
+	return signer, nil
 }
 
 // makeKey makes a key and writes its object.
@@ -131,7 +147,7 @@ func (s *Signer) makeKey(ctx context.Context, collection, role string) (*Key, er
 	if k, err = s.readKey(ctx, collection, role, k.Key.ID()); err != nil {
 		return nil, err
 	}
-	if _, err := s.keys.Open(ctx, k); err != nil {
+	if _, err := s.openKey(ctx, k); err != nil {
 		return nil, fmt.Errorf("open the new %s key: %w", role, err)
 	}
 	s.Log.Info("key made", "collection", collection, "role", role, "key", k.Key.ID())

@@ -385,6 +385,9 @@ func TestKeysWithoutEnd(t *testing.T) {
 		w.put(w.private, fmt.Sprintf("%sjunk%d.json", repo.OnlineKeysDir(scripts, tuf.RoleSnapshot), n), "junk")
 	}
 	w.wantRefused(`{"action":"rotate-key","collection":"`+scripts+`","role":"snapshot"}`, "has 100 keys, and gets no more")
+	if _, err := w.handle(`{"action":"rotate-key","collection":"` + scripts + `","role":"snapshot"}`); err == nil || !strings.Contains(err.Error(), "delete all but ") {
+		t.Errorf("%v, which does not say what to delete", err)
+	}
 }
 
 // TestKeyUnread: a key that is written, and cannot be read again, is not told.
@@ -400,4 +403,40 @@ func TestKeyUnread(t *testing.T) {
 	if answer, err := w.handle(keysEvent); !errors.Is(err, storagetest.ErrInjected) {
 		t.Errorf("%s, %v", answer, err)
 	}
+}
+
+// TestOpenedOnce: a key that is open is not opened again, whoever asks for it.
+func TestOpenedOnce(t *testing.T) {
+	e := newEstate(storage.NewMemory(), storage.NewMemory())
+	if err := e.add(t.Context(), scripts, nil); err != nil {
+		t.Fatal(err)
+	}
+	if n := e.keys.opened.Load(); n != 2 {
+		t.Errorf("two keys were opened %d times", n)
+	}
+	for range 3 {
+		if _, err := e.signer.Handle(t.Context(), []byte(keysEvent)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := e.keys.opened.Load(); n != 2 {
+		t.Errorf("asked for, they were opened %d times", n)
+	}
+}
+
+// TestKeysGone: that the keys of a collection are gone is told and counted, and
+// the run does not fail for it.
+func TestKeysGone(t *testing.T) {
+	w := published(t)
+	for key := range contents(t, w.private) {
+		if strings.Contains(key, "/keys/") {
+			w.remove(key)
+		}
+	}
+	w.restart()
+	w.now = w.now.Add(8 * day)
+	if c := w.counts(refreshAll); c.Keyless != 1 || c.Failed != 0 || len(c.Errors) != 1 {
+		t.Errorf("%+v", c)
+	}
+	w.wantLogged(`"level":"WARN","msg":"not refreshed: the keys are gone from the inbox"`)
 }

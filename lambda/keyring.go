@@ -31,10 +31,9 @@ func (k *keyring) Signer(ctx context.Context, role, keyID string) (signature.Sig
 		if err != nil {
 			return nil, err
 		}
-		if opened, err = k.signer.keys.Open(ctx, key); err != nil {
+		if opened, err = k.signer.openKey(ctx, key); err != nil {
 			return nil, err
 		}
-		k.signer.opened.put(name, opened)
 	}
 	return &bound{opened, ctx}, nil
 }
@@ -49,33 +48,42 @@ type opened struct {
 type named struct {
 	name   string
 	signer signature.Signer
+	of     *Key
 }
 
-// maxOpened is how many keys are open at a time. One takes less than 1 KiB.
+// maxOpened is how many keys are open at a time. One takes about 1 KiB.
 const maxOpened = 4096
 
 func newOpened() *opened {
 	return &opened{by: map[string]*list.Element{}, order: list.New()}
 }
 
+// get returns the signer of an object of this name, nil if none is open.
 func (o *opened) get(name string) signature.Signer {
+	signer, _ := o.find(name)
+	return signer
+}
+
+// find also returns what it was opened from.
+func (o *opened) find(name string) (signature.Signer, *Key) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	e, ok := o.by[name]
 	if !ok {
-		return nil
+		return nil, nil
 	}
 	o.order.MoveToFront(e)
-	return e.Value.(named).signer
+	n := e.Value.(named)
+	return n.signer, n.of
 }
 
-func (o *opened) put(name string, s signature.Signer) {
+func (o *opened) put(name string, s signature.Signer, of *Key) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if _, ok := o.by[name]; ok {
 		return
 	}
-	o.by[name] = o.order.PushFront(named{name, s})
+	o.by[name] = o.order.PushFront(named{name, s, of})
 	if o.order.Len() > maxOpened {
 		last := o.order.Remove(o.order.Back()).(named)
 		delete(o.by, last.name)

@@ -3,7 +3,6 @@ package lambda
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -77,7 +76,7 @@ func (s *Signer) firstKey(ctx context.Context, collection, role string) (*Key, e
 	if err := s.mayCreate(collection); err != nil {
 		return nil, err
 	}
-	return s.anotherKey(ctx, collection, role, ids)
+	return s.anotherKey(ctx, collection, role, ids, nil)
 }
 
 // nextKey is a key that no root has ever named: the newest that there is, or a
@@ -100,17 +99,21 @@ func (s *Signer) nextKey(ctx context.Context, v *repo.View, collection, role str
 			return k, err
 		}
 	}
-	k, err := s.anotherKey(ctx, collection, role, ids)
+	k, err := s.anotherKey(ctx, collection, role, ids, v.Root().Signed.Roles[role].KeyIDs)
 	if err == nil && named[k.Key.ID()] { // a service has those that it was given
 		return nil, refused("ask whoever runs the signer to configure another one (PUBLISHER_KEYS)", "the %s key that is configured for %s was in use before", role, collection)
 	}
 	return k, err
 }
 
-// anotherKey makes a key beside those that there are.
-func (s *Signer) anotherKey(ctx context.Context, collection, role string, ids []string) (*Key, error) {
+// anotherKey makes a key beside those that there are, of which some are in use.
+func (s *Signer) anotherKey(ctx context.Context, collection, role string, ids, used []string) (*Key, error) {
 	if len(ids) >= maxKeys {
-		return nil, refused("ask whoever runs the signer to remove those that no root names from the inbox", "%s of %s has %d keys, and gets no more", role, collection, len(ids))
+		dir, but := repo.OnlineKeysDir(collection, role), ""
+		if len(used) > 0 {
+			but = " but " + strings.Join(used, ".json and ") + ".json"
+		}
+		return nil, refused("have whoever runs the signer delete all"+but+" below "+dir+" in the inbox: no other is in use", "%s of %s has %d keys, and gets no more", role, collection, len(ids))
 	}
 	return s.makeKey(ctx, collection, role)
 }
@@ -125,7 +128,7 @@ func (s *Signer) keyIDs(ctx context.Context, collection, role string) ([]string,
 			return nil, err
 		}
 		if all = append(all, e); len(all) > maxKeys {
-			return nil, fmt.Errorf("%s has more than %d objects", dir, maxKeys)
+			return nil, refused("have whoever runs the signer delete from there what they have not made", "%s in the inbox has more than %d objects", dir, maxKeys)
 		}
 	}
 	slices.SortStableFunc(all, func(a, b storage.Entry) int { return a.Modified.Compare(b.Modified) })

@@ -55,8 +55,7 @@ func (s *Signer) refreshDue(ctx context.Context, collection string, store storag
 	receipt, err := again(ctx)
 	var short *repo.ThresholdError
 	if errors.As(err, &short) && short.Have == 0 {
-		s.Log.Info("not refreshed: the keys are somebody else's", "collection", collection, "role", short.Role)
-		return nil
+		return s.cannotSign(ctx, collection, known, short.Role, t)
 	}
 	if err != nil {
 		return err
@@ -77,6 +76,34 @@ func (s *Signer) refreshDue(ctx context.Context, collection string, store storag
 		}
 		s.metrics.refresh(collection, s.Now().Sub(started))
 		s.observe(ctx, collection, known)
+	})
+	return nil
+}
+
+// cannotSign tells a collection that has moved to another's keys from one whose
+// keys are gone: under this root the signer has committed, or there is no key of
+// its own at all, not even one of before. People have to look after the latter,
+// for as long as it takes them.
+func (s *Signer) cannotSign(ctx context.Context, collection string, known *cache, role string, t *tally) error {
+	root := cached[tuf.Root](known, tuf.RoleRoot)
+	last, _ := known.lastSeen()
+	gone := root != nil && root.Signed.Version == last.Root
+	if !gone {
+		ids, err := s.keyIDs(ctx, collection, role)
+		if err != nil {
+			return err
+		}
+		gone = len(ids) == 0
+	}
+	if !gone {
+		s.Log.Info("not refreshed: the keys are somebody else's", "collection", collection, "role", role)
+		return nil
+	}
+	s.Log.Warn("not refreshed: the keys are gone from the inbox", "collection", collection, "role", role)
+	s.metrics.failure(collection)
+	t.add(func(c *Counts) {
+		c.Keyless++
+		c.say("no " + role + " key of " + collection + " is in the inbox any more")
 	})
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 
 	"github.com/secure-systems-lab/go-securesystemslib/encrypted"
@@ -43,6 +44,7 @@ func (p *Passphrase) Open(ctx context.Context, collection string, sealed []byte)
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	defer runtime.GC() // or the 64 MiB of several would be there at once, all but one as garbage
 	text, err := encrypted.Decrypt(sealed, p.passphrase)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrSeal, err)
