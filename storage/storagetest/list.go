@@ -56,4 +56,15 @@ func testListMany(t *testing.T, s storage.Store) {
 	slices.Sort(keys)
 	checkList(t, s, "many/", keys...)
 	checkList(t, s, "", keys...)
+	after, want := keys[len(keys)/2], keys[len(keys)/2+1:]
+	var got []string
+	for e, err := range storage.ListAfter(t.Context(), s, "many/", after) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, e.Key)
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("after %s there are %d objects, want %d", after, len(got), len(want))
+	}
 }
