@@ -157,7 +157,15 @@ func (s *Signer) commitTo(ctx context.Context, collection string, sub *repo.Subm
 	if err != nil {
 		return nil, err
 	}
-	receipt, err := s.committer(collection, c, &founding{s.public, s, collection}).Commit(ctx, nil, sub)
+	committer, recovers, err := s.committerFor(ctx, collection, c, sub)
+	if err != nil {
+		return nil, err
+	}
+	receipt, err := committer.Commit(ctx, nil, sub)
+	if err != nil && recovers {
+		// Of its files some may be published, with lower versions than are kept here.
+		s.caches.forget(collection)
+	}
 	var short *repo.ThresholdError
 	if errors.As(err, &short) {
 		return nil, &repo.Rejection{Role: short.Role, Reason: errors.New("the signer does not hold enough of its keys")}
@@ -183,6 +191,22 @@ func (s *Signer) committer(collection string, c *cache, store storage.Store) *re
 		Store: above(store, collection, last), Collection: collection, Cache: c,
 		Keys: &keyring{s, collection}, Now: s.Now, MaxNew: maxNew,
 	}
+}
+
+// committerFor is the committer of one submission, and whether that is a recovery.
+// A recovery goes on from lower versions than were seen, and is published in part
+// before its root says so: for that one alone, what it goes on from is not older
+// than what was seen.
+func (s *Signer) committerFor(ctx context.Context, collection string, c *cache, sub *repo.Submission) (*repo.Committer, bool, error) {
+	store := &founding{s.public, s, collection}
+	committer := s.committer(collection, c, store)
+	restart, err := committer.Restart(ctx, sub)
+	if n, ok := restart[tuf.RoleTimestamp]; ok {
+		last, _ := c.lastSeen()
+		last.Timestamp = min(last.Timestamp, n-1)
+		committer.Store = above(store, collection, last)
+	}
+	return committer, restart != nil, err
 }
 
 // cacheFor is where trust in a collection starts: what is in memory, or the

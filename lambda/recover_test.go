@@ -3,6 +3,7 @@ package lambda_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -12,6 +13,7 @@ import (
 	"publisher/lambda"
 	"publisher/repo"
 	"publisher/repo/tuf"
+	"publisher/storage/storagetest"
 )
 
 // thief signs with the signer's own keys.
@@ -50,11 +52,107 @@ func TestRecover(t *testing.T) {
 	w.restart()
 	w.publish("d", "4")
 	w.wantSound()
-	ts, err := tuf.Parse[tuf.Timestamp]([]byte(contents(t, w.public)[repo.TimestampKey(scripts)]), repo.MaxTimestamp)
+	w.wantTimestampBelow(1_000_000)
+}
+
+// wantTimestampBelow wants the versions of timestamp to have fallen.
+func (w *world) wantTimestampBelow(most int64) {
+	w.t.Helper()
+	ts, err := tuf.Parse[tuf.Timestamp]([]byte(contents(w.t, w.public)[repo.TimestampKey(scripts)]), repo.MaxTimestamp)
 	if err != nil {
+		w.t.Fatal(err)
+	}
+	if n := ts.Signed.Version; n >= most {
+		w.t.Errorf("timestamp %d", n)
+	}
+}
+
+// followed is a world where a thief has announced a version of timestamp that no
+// honest one reaches, and the signer has published on top of it, and noted that.
+func followed(t *testing.T) *world {
+	t.Helper()
+	w := published(t)
+	if err := forge.Announce(t.Context(), w.public, scripts, thief{w}, 1<<33); err != nil {
 		t.Fatal(err)
 	}
-	if n := ts.Signed.Version; n > 1_000_000 {
-		t.Errorf("timestamp %d", n)
+	w.publish("b", "2")
+	if note := contents(t, w.private)[repo.PublishedKey(scripts)]; !strings.Contains(note, fmt.Sprint(1<<33+1)) {
+		t.Fatalf("noted: %s", note)
 	}
+	return w
+}
+
+// TestRecoverCrash: a recovery is interrupted at any request, and done again, by
+// the instance that has seen the high version and by one that starts later.
+func TestRecoverCrash(t *testing.T) {
+	for _, fault := range []storagetest.Fault{storagetest.Lost, storagetest.Killed} {
+		reached := true
+		for n := 1; reached; n++ {
+			t.Run(fmt.Sprintf("request %d %v", n, fault), func(t *testing.T) {
+				reached = false
+				w := followed(t)
+				reached = w.interruptRecovery(n, fault)
+				if fault == storagetest.Killed {
+					w.restart()
+				}
+				if err := w.owner.Recover(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				w.publish("c", "3")
+				w.restart()
+				w.publish("d", "4")
+				w.wantSound()
+				w.wantTimestampBelow(1_000_000)
+			})
+		}
+	}
+}
+
+// interruptRecovery recovers with one request to the signer's stores broken, if
+// there are that many.
+func (w *world) interruptRecovery(n int, fault storagetest.Fault) (reached bool) {
+	w.t.Helper()
+	count := 0
+	hook := func(storagetest.Request) storagetest.Fault {
+		if count++; count != n {
+			return storagetest.None
+		}
+		reached = true
+		return fault
+	}
+	public, private := w.public, w.private
+	w.public, w.private = storagetest.NewFaults(public, hook).Store(), storagetest.NewFaults(private, hook).Store()
+	w.restart()
+	w.public, w.private = public, private
+	err := w.owner.Recover(w.t.Context())
+	if n = 0; err != nil && !reached {
+		w.t.Fatal(err)
+	}
+	return reached
+}
+
+// TestRecoverResumed: what an interrupted recovery has left to do, the same
+// submission does.
+func TestRecoverResumed(t *testing.T) {
+	w := followed(t)
+	public, lost := w.public, false
+	w.public = storagetest.NewFaults(public, func(r storagetest.Request) storagetest.Fault {
+		if r.Method == "PUT" && r.Key == repo.SlotKey(scripts, tuf.RoleRoot, 2) {
+			lost = true
+			return storagetest.Killed
+		}
+		return storagetest.None
+	}).Store()
+	w.restart()
+	w.public = storagetest.Immutable(t, public)
+	if err := w.owner.Recover(t.Context()); err == nil || !lost {
+		t.Fatalf("not interrupted: %v", err)
+	}
+	w.restart()
+	if c := w.counts(schedule); c.Committed != 1 {
+		t.Errorf("%+v", c)
+	}
+	w.publish("c", "3")
+	w.wantSound()
+	w.wantTimestampBelow(1_000_000)
 }

@@ -70,9 +70,7 @@ func (c *Committer) Commit(ctx context.Context, base *View, sub *Submission) (*R
 		}
 		var err error
 		if base == nil {
-			l := c.loader()
-			l.Recover = sub.recovers()
-			if base, err = l.Load(ctx); err != nil {
+			if base, err = c.load(ctx, sub); err != nil {
 				return nil, err
 			}
 		}
@@ -83,6 +81,17 @@ func (c *Committer) Commit(ctx context.Context, base *View, sub *Submission) (*R
 		base = nil
 	}
 	return nil, fmt.Errorf("commit: %w, %d times in a row", storage.ErrConflict, maxRaces)
+}
+
+// load reads the collection for the commit of a submission.
+func (c *Committer) load(ctx context.Context, sub *Submission) (*View, error) {
+	restart, err := c.Restart(ctx, sub)
+	if err != nil {
+		return nil, err
+	}
+	l := c.loader()
+	l.Recover = restart != nil
+	return l.Load(ctx)
 }
 
 // loader reads the collection for a commit.
@@ -250,8 +259,8 @@ func (p *proposal) newTimestamp(snapshot *tuf.File[tuf.Snapshot]) (*tuf.File[tuf
 	if before := p.base.Timestamp; before != nil {
 		t.Unknown = before.Signed.Unknown
 		t.Version = before.Signed.Version
-		if n := p.restart(tuf.RoleTimestamp); n > 0 {
-			t.Version = n - 1
+		if n := p.restart(tuf.RoleTimestamp); n > 0 && (t.Version < n || t.Version >= sane) {
+			t.Version = n - 1 // else an interrupted run of this recovery has begun
 		}
 		t.Publisher.Parent = before.SHA256()
 	}

@@ -2,6 +2,7 @@ package repo
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -287,9 +288,10 @@ func verifyTop[T tuf.Content](root *tuf.File[tuf.Root], role string, f *tuf.File
 // readTimestamp returns nil for a collection that is not published.
 func (v *View) readTimestamp(ctx context.Context) ([]byte, error) {
 	data, version, err := v.read(ctx, "timestamp.json", MaxTimestamp)
+	old := cmp.Or(v.old.timestamp, v.seen)
 	switch {
-	case errors.Is(err, fs.ErrNotExist) && v.old.timestamp != nil:
-		return nil, unverified("timestamp.json", fmt.Errorf("it is gone; version %d was there before", v.old.timestamp.Signed.Version))
+	case errors.Is(err, fs.ErrNotExist) && old != nil:
+		return nil, unverified("timestamp.json", fmt.Errorf("it is gone; version %d was there before", old.Signed.Version))
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil
 	case err != nil:

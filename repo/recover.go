@@ -44,6 +44,9 @@ const maxCandidates = 1000
 // recover is verify for those who recover: a snapshot that nobody can go on from
 // is passed over for the last one that lies in the store and is whole.
 func (v *View) recover(ctx context.Context, raw []byte) error {
+	if err := v.checkPin(ctx); err != nil {
+		return err
+	}
 	if raw == nil {
 		return nil
 	}
@@ -196,9 +199,24 @@ func (p *proposal) restart(role string) int64 {
 	return p.root.Signed.Publisher.Restart[role]
 }
 
-// recovers reports whether a submission is a recovery. It may be anybody's: all
-// that follows is what it is compared with.
-func (s *Submission) recovers() bool {
-	root, err := tuf.Parse[tuf.Root](s.Files[tuf.RoleRoot], MaxRoot)
-	return err == nil && len(root.Signed.Publisher.Restart) > 0
+// Restart returns the versions from which a submission has the collection go on,
+// nil if it is no recovery: its root must follow from the one in force. One that
+// is in force already, or only says so, is compared with what was seen before as
+// any other.
+func (c *Committer) Restart(ctx context.Context, sub *Submission) (map[string]int64, error) {
+	root, err := tuf.Parse[tuf.Root](sub.Files[tuf.RoleRoot], MaxRoot)
+	if err != nil || len(root.Signed.Publisher.Restart) == 0 {
+		return nil, nil
+	}
+	v, err := c.loader().begin()
+	if err != nil {
+		return nil, err
+	}
+	if err := v.walkRoots(ctx); err != nil {
+		return nil, err
+	}
+	if verifySuccessor(v.Root(), root) != nil {
+		return nil, nil
+	}
+	return root.Signed.Publisher.Restart, nil
 }

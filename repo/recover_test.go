@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
 
 	"publisher/internal/forge"
 	"publisher/repo"
 	"publisher/repo/tuf"
+	"publisher/storage"
 	"publisher/storage/storagetest"
 )
 
@@ -251,4 +253,64 @@ func TestRecoverFirst(t *testing.T) {
 	w.cache = w.newCache()
 	_, err = w.publish(add("a", "1"))
 	wantRejection(t, err, "nothing to recover from")
+}
+
+// TestRecoverReplayed: a submission to which somebody adds the root of a recovery
+// that is over does not have the signer pass over what it has seen since.
+func TestRecoverReplayed(t *testing.T) {
+	w := newWorld(t)
+	w.mustPublish(add("a", "1"))
+	w.mustRotate(recovery(t, w.ring))
+	w.now = w.now.Add(2 * time.Hour) // the grace is over
+	w.mustPublish(add("b", "1"))
+	yesterday := objects(t, w.store)[repo.TimestampKey(collection)]
+	w.mustPublish(add("c", "1"))
+	signer := w.party(w.ring)
+	l := &repo.Loader{Source: w.store, Collection: collection, Cache: signer.cache, Now: w.now}
+	if _, err := l.Load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.overwrite("timestamp.json", []byte(yesterday))
+
+	p := w.publisher()
+	p.Cache = w.newCache()
+	p.Commit = func(ctx context.Context, base *repo.View, sub *repo.Submission) (*repo.Receipt, error) {
+		sub.Files[tuf.RoleRoot] = base.Root().Bytes()
+		return signer.committer().Commit(ctx, nil, sub)
+	}
+	var tampered *repo.VerifyError
+	if _, err := p.Publish(t.Context(), []repo.Change{add("d", "1")}); !errors.As(err, &tampered) {
+		t.Errorf("a rollback was gone on from: %v", err)
+	}
+}
+
+// TestRecoverPinned: who recovers is held to the pin, too.
+func TestRecoverPinned(t *testing.T) {
+	w := newWorld(t)
+	w.mustPublish(add("a", "1"))
+	l := &repo.Loader{
+		Source: w.store, Collection: collection, Cache: w.newCache(), Now: w.now, IgnoreExpiry: true, TimestampFirst: true,
+		Recover: true, Pin: &repo.Pin{Roots: []string{sum("another")}},
+	}
+	var pinned *repo.PinError
+	if _, err := l.Load(t.Context()); !errors.As(err, &pinned) {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestRecoverGone: who recovers does not take a collection for a new one that it
+// has seen published.
+func TestRecoverGone(t *testing.T) {
+	w := newWorld(t)
+	w.mustPublish(add("a", "1"))
+	ours := w.newCache()
+	l := &repo.Loader{Source: w.store, Collection: collection, Cache: ours, Now: w.now, IgnoreExpiry: true, TimestampFirst: true, Recover: true}
+	if _, err := l.Load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	l.Source = storage.NewMemory()
+	var tampered *repo.VerifyError
+	if _, err := l.Load(t.Context()); !errors.As(err, &tampered) {
+		t.Errorf("%v", err)
+	}
 }
