@@ -168,7 +168,7 @@ func (s *Signer) commitTo(ctx context.Context, collection string, sub *repo.Subm
 	}
 	var short *repo.ThresholdError
 	if errors.As(err, &short) {
-		return nil, &repo.Rejection{Role: short.Role, Reason: errors.New("the signer does not hold enough of its keys")}
+		return nil, s.keyless(ctx, collection, short.Role)
 	}
 	if err != nil {
 		return nil, err
@@ -441,6 +441,12 @@ func hint(r *repo.Receipt) string {
 	}
 	if errors.Is(r.Err(), repo.ErrPublished) {
 		return "publisher trust add " + r.Collection + " --root FILE to use the one that is there, or choose another name"
+	}
+	switch r.Refused.Error {
+	case keysMoved:
+		return "what is staged stays: ask the owner of " + r.Collection + " who signs it now, then publisher trust set " + r.Collection + " --online SIGNER; or have the owner publish it"
+	case keysLost:
+		return "what is staged stays: ask whoever runs the signer for its keys; if they are lost, publisher key rotate " + r.Collection + " " + r.Refused.Role + " --local --old-key-lost"
 	}
 	return "publisher status " + r.Collection + " shows what is staged; correct it and publish again"
 }

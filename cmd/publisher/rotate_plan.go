@@ -64,7 +64,7 @@ func (r *rotation) planned() rotationPlan {
 	}
 	for _, t := range r.turns {
 		p.Roles = append(p.Roles, turnPlan{
-			Role: repo.RoleToNotary(t.role), Old: t.old.KeyIDs, From: holder(r.before.Online, t.role),
+			Role: repo.RoleToNotary(t.role), Old: t.old.KeyIDs, From: r.holds(t),
 			New: idsOf(t.keys), Make: t.make, To: holder(r.after.Online, t.role), Threshold: t.threshold,
 		})
 	}
@@ -83,6 +83,15 @@ func holder(online, role string) string {
 		return "here"
 	}
 	return "of " + online
+}
+
+// holds is who has the old keys of a role, as far as is known here.
+func (r *rotation) holds(t turn) string {
+	who := holder(r.before.Online, t.role)
+	if who == "here" && !slices.ContainsFunc(t.old.KeyIDs, r.held) {
+		return "elsewhere"
+	}
+	return who
 }
 
 // signatures is who signs for the rotation: root by its old keys, and by its new
@@ -154,9 +163,12 @@ func (r *rotation) lines() []string {
 	var lines []string
 	if r.moves() {
 		lines = append(lines, "snapshot and timestamp move together: one party signs both")
+		if r.before.Online != "" {
+			lines = append(lines, "others who publish through "+r.before.Online+" cannot any more: tell them (publisher trust set "+r.c.Name()+" --online SIGNER, or publish for them)")
+		}
 	}
 	for _, t := range p.Roles {
-		lines = append(lines, t.lines(r.o.keyType)...)
+		lines = append(lines, t.lines(r.o.keyType, r.held)...)
 	}
 	for _, s := range p.Signatures {
 		lines = append(lines, s.line(p.Root))
@@ -184,11 +196,15 @@ func (r *rotation) already() string {
 	return fmt.Sprintf("root %d has the new keys already: an earlier run has published it", r.root.Version)
 }
 
-func (t turnPlan) lines(keyType string) []string {
+func (t turnPlan) lines(keyType string, held func(id string) bool) []string {
 	var lines []string
 	for _, id := range t.Old {
 		if !slices.Contains(t.New, id) {
-			lines = append(lines, fmt.Sprintf("%-9s key %s, %s, goes", t.Role, id, t.From))
+			who := t.From
+			if who == "here" && !held(id) {
+				who = "elsewhere"
+			}
+			lines = append(lines, fmt.Sprintf("%-9s key %s, %s, goes", t.Role, id, who))
 		}
 	}
 	for _, id := range t.New {
