@@ -133,3 +133,13 @@ const rootExpired = ": clients take nothing until there is a new one"
 func reject(role string, format string, args ...any) error {
 	return &Rejection{Role: role, Reason: fmt.Errorf(format, args...)}
 }
+
+// A TooFewKeysError reports a threshold that the keys of a role cannot meet.
+type TooFewKeysError struct {
+	Threshold int64
+	Keys      int
+}
+
+func (e *TooFewKeysError) Error() string {
+	return fmt.Sprintf("threshold %d with %d keys", e.Threshold, e.Keys)
+}

@@ -148,7 +148,7 @@ func checkRole(keyIDs []string, threshold int64, keys map[string]tuf.Key) error 
 		}
 	}
 	if threshold < 1 || threshold > int64(len(keyIDs)) {
-		return fmt.Errorf("threshold %d with %d keys", threshold, len(keyIDs))
+		return &TooFewKeysError{threshold, len(keyIDs)}
 	}
 	return nil
 }

@@ -317,6 +317,16 @@ func (r *Review) signers(role string) []string {
 	return r.signedBy(role, r.p.targets[role].SignedBy)
 }
 
+// Initial is the keys that sign a first, empty version of a role in this draft and
+// were thrown away.
+func (r *Review) Initial(role string) []string {
+	var ids []string
+	for _, above := range r.p.targets {
+		ids = append(ids, above.Signed.Publisher.Initial[role]...)
+	}
+	return ids
+}
+
 // Covers reports whether the draft has a file of that role.
 func (r *Review) Covers(role string) bool { return r.Draft.Files[role] != nil }
 

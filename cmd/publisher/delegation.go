@@ -32,6 +32,11 @@ those who sign targets/releases, targets/releases/ci.`,
 	return family(cmd, newDelegationAdd(a), newDelegationRemove(a), newDelegationPurge(a), newDelegationList(a))
 }
 
+// addYes lets --yes be -y, as it is in Notary on these verbs alone.
+func (a *app) addYes(f *pflag.FlagSet) {
+	f.BoolVarP(&a.flags.yes, "yes", "y", false, "answer yes to every question")
+}
+
 // delegationRole is the TUF role that a delegation's name means.
 func delegationRole(name string) (string, error) {
 	role := repo.RoleFromNotary(name)

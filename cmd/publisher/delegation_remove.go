@@ -44,6 +44,7 @@ who have them.`,
 	f.StringSliceVar(&o.paths, "paths", nil, "`paths` to remove, as they were added, separated by commas")
 	f.BoolVar(&o.allPaths, "all-paths", false, "remove all paths")
 	o.add(f)
+	a.addYes(f)
 	cmd.MarkFlagsMutuallyExclusive("paths", "all-paths")
 	cmd.ValidArgsFunction = a.completeRoleFirst
 	return cmd
@@ -171,6 +172,7 @@ others first, or must go.`,
 	cmd.Flags().StringSliceVar(&ids, "key", nil, "the `KEYID` of the key, or its first 7 characters or more; can be repeated")
 	completeFlag(cmd, "key", a.completeKeys)
 	o.add(cmd.Flags())
+	a.addYes(cmd.Flags())
 	return cmd
 }
 

@@ -95,6 +95,7 @@ Whatever interrupts it, the same command again completes it.`,
 	}
 	f := cmd.Flags()
 	f.BoolVarP(&o.remote, "remote", "r", false, "to a key of the online signer")
+	f.BoolVar(&o.remote, "server-managed", false, "the same, in Notary's words")
 	f.BoolVar(&o.local, "local", false, "to a key in the trust directory")
 	f.StringArrayVarP(&o.files, "key", "k", nil, "`file` with a new key, may be repeated (default: make one)")
 	f.StringArrayVar(&o.rootCerts, "root-cert", nil, "with -k and root: "+rootCertHelp)

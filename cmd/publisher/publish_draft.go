@@ -73,12 +73,16 @@ func (o *openDrafts) replacing(d *repo.Draft) error {
 	return o.app.insist(fmt.Sprintf("give up draft %s for a new one?", tuf.ShortID(d.ID())))
 }
 
-// others is the keys that signed a draft and are not here.
+// others is the keys that signed a draft and are not here. Nobody has those that
+// sign a first, empty version: another is as good.
 func (o *openDrafts) others(r *repo.Review) []string {
 	var ids []string
 	for _, role := range r.Roles {
 		for _, id := range role.Signed {
-			if _, err := o.app.heldKey(id); errors.Is(err, fs.ErrNotExist) && !slices.Contains(ids, id) {
+			if slices.Contains(r.Initial(role.Role), id) || slices.Contains(ids, id) {
+				continue
+			}
+			if _, err := o.app.heldKey(id); errors.Is(err, fs.ErrNotExist) {
 				ids = append(ids, id)
 			}
 		}

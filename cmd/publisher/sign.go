@@ -159,6 +159,9 @@ func (s *ceremony) choose(ctx context.Context) error {
 		return err
 	}
 	open := slices.DeleteFunc(slices.Clone(drafts), func(d *draft) bool { return d.dead != nil && d.half() == nil })
+	if len(open) == 0 && s.discard {
+		open = slices.DeleteFunc(slices.Clone(drafts), func(d *draft) bool { return !d.kept })
+	}
 	if s.draft != "" {
 		open = slices.DeleteFunc(drafts, func(d *draft) bool { return !strings.HasPrefix(d.ID(), s.draft) })
 	}
