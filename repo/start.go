@@ -126,7 +126,11 @@ func (p *Plan) startable(ctx context.Context, role string) (bool, error) {
 		return false, err
 	}
 	current, err := p.base.current(ctx, role)
-	return current == nil || len(p.content[n.parent].Publisher.Initial[role]) > 0, err
+	if current == nil || err != nil {
+		return err == nil, err
+	}
+	ids := p.content[n.parent].Publisher.Initial[role]
+	return len(ids) > 0 && isEmpty(&current.Signed), nil
 }
 
 // isEmpty reports whether a role vouches for nothing.

@@ -271,7 +271,9 @@ func (p *proposal) checkNode(ctx context.Context, n node, signers tuf.Role, keys
 	if n.file == nil {
 		return p.checkOld(n)
 	}
-	if !isEmpty(&n.file.Signed) {
+	if ok, err := p.mayStart(ctx, n, keys); err != nil {
+		return err
+	} else if !ok {
 		signers.KeyIDs = without(signers.KeyIDs, n.initial)
 	}
 	if err := p.checkSigned(n.file, n.role, signers, keys); err != nil {
@@ -291,6 +293,32 @@ func (p *proposal) checkNode(ctx context.Context, n node, signers tuf.Role, keys
 		}
 	}
 	return nil
+}
+
+// mayStart reports whether initial keys may sign a role: as long as it is empty,
+// and its people have published nothing, which an empty version would take back.
+func (p *proposal) mayStart(ctx context.Context, n node, keys map[string]tuf.Key) (bool, error) {
+	if len(n.initial) == 0 || !isEmpty(&n.file.Signed) {
+		return false, nil
+	}
+	current, err := p.base.current(ctx, n.role)
+	if err != nil || current == nil || p.targets[n.role] == nil {
+		return err == nil, err
+	}
+	return isEmpty(&current.Signed) && p.started(n, current, keys), nil
+}
+
+// started reports whether initial keys have signed the published version of a
+// role: those in force now, or before.
+func (p *proposal) started(n node, current *tuf.File[tuf.Targets], keys map[string]tuf.Key) bool {
+	if len(current.SignedBy(n.initial, keys, false)) > 0 {
+		return true
+	}
+	above := p.base.Targets[n.parent]
+	if above == nil || above.Signed.Delegations == nil {
+		return false
+	}
+	return len(current.SignedBy(above.Signed.Publisher.Initial[n.role], above.Signed.Delegations.Keys, false)) > 0
 }
 
 // checkOffline keeps online keys out of delegations, whichever of the two files
