@@ -34,6 +34,7 @@ type Plan struct {
 	resigned map[string]bool         // roles that lose signatures they need
 	renewed  map[string]bool         // roles to be signed again as they are
 	started  map[string]bool         // roles signed by keys made for it; known once that is done
+	spare    map[string]bool         // roles renewed in case that one below must be started again
 	optional bool                    // what cannot be renewed here is left as it is
 }
 
@@ -90,7 +91,7 @@ func (v *View) newPlan() *Plan {
 	p := &Plan{
 		First: !v.Published(), base: v, content: map[string]*tuf.Targets{},
 		edits: map[string]Change{}, used: map[string]Change{},
-		resigned: map[string]bool{}, renewed: map[string]bool{}, started: map[string]bool{},
+		resigned: map[string]bool{}, renewed: map[string]bool{}, started: map[string]bool{}, spare: map[string]bool{},
 	}
 	if p.First {
 		p.content[tuf.RoleTargets] = own(firstTargets(v.loader.Collection))
@@ -117,7 +118,10 @@ func (p *Plan) apply(ctx context.Context, c Change, adds map[[2]string]Change) e
 		return p.applyDelegation(ctx, c)
 	case TypeWitness:
 		p.used[c.Role] = c
-		return p.renew(ctx, c.Role)
+		if err := p.renew(ctx, c.Role); err != nil {
+			return err
+		}
+		return p.renewForStart(ctx, c.Role)
 	}
 	return fmt.Errorf("unknown type %q", string(c.Type))
 }

@@ -269,6 +269,32 @@ func TestWitness(t *testing.T) {
 	w.mustBeClean()
 }
 
+// TestWitnessWaiting: a role that waits for its people is started again by who
+// delegates to it, together with the delegation. Its people sign it alone, and
+// whoever delegates is not asked.
+func TestWitnessWaiting(t *testing.T) {
+	for _, people := range []bool{false, true} {
+		w := newWorld(t)
+		keys, all := hand(t, w, 1)
+		w.mustPublish(add("a", "1"), delegating("r", 0, keys, "r/*"))
+		w.now = w.now.AddDate(0, 11, 0)
+		who := w
+		if people {
+			who = all.as(keys...)
+			who.now = w.now
+		}
+		p := who.mustPublish(witness("r"))
+		if _, above := p.Receipt.Versions[tuf.RoleTargets]; above == people || p.Receipt.Versions["r"] != 2 {
+			t.Errorf("by its people: %t, versions %v", people, p.Receipt.Versions)
+		}
+		if _, err := who.publisher().Publish(t.Context(), nil); err != nil && !people {
+			t.Error(err)
+		}
+		who.pulls(map[string]string{"a": "1"})
+		who.mustBeClean()
+	}
+}
+
 // TestRenew: a publish without changes signs what is in the last third of its
 // life, as far as the keys go, and says what it could not.
 func TestRenew(t *testing.T) {

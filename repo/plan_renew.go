@@ -45,10 +45,56 @@ func (p *Plan) leave(role string, s *signing, sub *Submission) {
 	}
 	for _, role := range gone {
 		delete(sub.Files, role)
+	}
+	p.drop(gone...)
+}
+
+// drop takes roles out of the plan.
+func (p *Plan) drop(roles ...string) {
+	for _, role := range roles {
 		delete(p.content, role)
 	}
-	p.order = without(p.order, gone)
-	p.Roles = slices.DeleteFunc(p.Roles, func(r RolePlan) bool { return slices.Contains(gone, r.Role) })
+	p.order = without(p.order, roles)
+	p.Roles = slices.DeleteFunc(slices.Clone(p.Roles), func(r RolePlan) bool { return slices.Contains(roles, r.Role) })
+}
+
+// renewForStart plans for a role that is to be signed again while it waits for
+// its people: who does not have their keys can start it again, which its
+// delegator must tell. Whether it comes to that shows when the role is signed.
+func (p *Plan) renewForStart(ctx context.Context, role string) error {
+	if role == tuf.RoleTargets {
+		return nil
+	}
+	_, parent, err := p.delegator(ctx, role)
+	if err != nil {
+		return err
+	}
+	above, err := p.base.current(ctx, parent)
+	if err != nil || above == nil || len(above.Signed.Publisher.Initial[role]) == 0 {
+		return err
+	}
+	if p.content[parent] == nil {
+		p.spare[parent] = true
+	}
+	return p.renew(ctx, parent)
+}
+
+// needless reports whether a role need not be signed: it is in the plan in case
+// that one below it had to be started, and none was.
+func (p *Plan) needless(role string) bool {
+	_, asked := p.used[role]
+	i := slices.IndexFunc(p.Roles, func(r RolePlan) bool { return r.Role == role })
+	if !p.spare[role] || asked || i < 0 {
+		return false
+	}
+	r := p.Roles[i]
+	r.Renewed = false
+	for child := range p.content[role].Publisher.Initial {
+		if p.started[child] {
+			return false
+		}
+	}
+	return r.empty()
 }
 
 // renewInitial plans for a role that its people have not published yet: nobody

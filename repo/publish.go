@@ -169,6 +169,10 @@ func (p *Publisher) sign(ctx context.Context, plan *Plan, taken map[string]int64
 	s := &signing{ring: p.Keys}
 	anySigned := false
 	for _, role := range plan.order {
+		if plan.needless(role) {
+			plan.drop(role)
+			continue
+		}
 		f, err := p.signRole(ctx, s, plan, role, drafted[role], taken[role])
 		if err != nil {
 			return nil, err

@@ -85,6 +85,11 @@ func (p *Plan) like(d *Draft) *Plan {
 		c.content[role] = own(t)
 		finish(c.content[role])
 	}
+	for role := range p.spare {
+		if d.Files[role] == nil {
+			c.drop(role)
+		}
+	}
 	for role, t := range c.content {
 		f, err := tuf.Parse[tuf.Targets](d.Files[role], maxMetadata)
 		if err != nil || f.Signed.Delegations == nil {
