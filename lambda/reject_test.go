@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -132,7 +133,7 @@ func (w *world) wantAdded(before map[string]string, sub *repo.Submission) {
 // TestReject: what commit refuses, the signer refuses.
 func TestReject(t *testing.T) {
 	w, s := family(t)
-	for _, row := range forge.All() {
+	for _, row := range slices.Concat(forge.All(), forge.Extra()) {
 		t.Run(row.Name, func(t *testing.T) {
 			w, s := w.copied(t), s
 			s.T, s.Store = t, w.public

@@ -85,6 +85,8 @@ func TestRejectVersions(t *testing.T) { refused(t, family(t), forge.Versions()) 
 
 func TestRejectSignatures(t *testing.T) { refused(t, family(t), forge.Signatures()) }
 
+func TestRejectExtra(t *testing.T) { refused(t, family(t), forge.Extra()) }
+
 func TestRejectTree(t *testing.T) { refused(t, family(t), forge.Tree()) }
 
 // TestDepth: a line of delegations may be as long as promised.

@@ -65,6 +65,7 @@ func verifySubmission(ctx context.Context, base *View, sub *Submission, store st
 		func() error { return p.checkRoot() },
 		p.checkRestart,
 		func() error { return p.checkRoles(ctx) },
+		func() error { return p.checkSignatures(ctx) },
 		func() error { return p.checkGrace(ctx) },
 		func() error { return p.checkPaths() },
 		func() error { return p.checkObjects(ctx, store) },
@@ -238,6 +239,104 @@ func (p *proposal) checkRoles(ctx context.Context) error {
 		}
 	}
 	return p.checkOldRoot()
+}
+
+// checkSignatures refuses signatures that are not good, or whose key nobody names
+// for the role, in force or as submitted: whoever can write the inbox could add
+// them to what others have signed.
+func (p *proposal) checkSignatures(ctx context.Context) error {
+	if p.draft {
+		return nil // those are sorted out before it is committed
+	}
+	if p.root != nil {
+		if err := checkSigners(p.root, p.rootSigners(tuf.RoleRoot)); err != nil {
+			return &Rejection{Role: tuf.RoleRoot, Reason: err}
+		}
+	}
+	for _, n := range p.tree {
+		f := p.targets[n.role]
+		if f == nil {
+			continue
+		}
+		err := checkSigners(f, p.signersOf(n))
+		if err != nil && n.role == tuf.RoleTargets {
+			before, readErr := p.signersBefore(ctx, n.role)
+			if readErr != nil {
+				return readErr
+			}
+			err = checkSigners(f, append(p.signersOf(n), before...))
+		}
+		if err != nil {
+			return &Rejection{Role: n.role, Reason: err}
+		}
+	}
+	return nil
+}
+
+// signers is the keys that may sign a role, by one of its delegators.
+type signers struct {
+	ids  []string
+	keys map[string]tuf.Key
+}
+
+// rootSigners is who may sign a top-level role by the root in force, and the one
+// that is submitted.
+func (p *proposal) rootSigners(role string) []signers {
+	var all []signers
+	for _, root := range []*tuf.File[tuf.Root]{p.newest(), p.base.Root()} {
+		all = append(all, signers{root.Signed.Roles[role].KeyIDs, root.Signed.Keys})
+	}
+	return all
+}
+
+// graceRoots is how many roots before the one in force have keys that may sign
+// still: as many rotations may come within one grace.
+const graceRoots = 16
+
+// signersBefore is who may sign a top-level role for clients that are at a root
+// before the one in force. It asks for no grace: that may be over since.
+func (p *proposal) signersBefore(ctx context.Context, role string) ([]signers, error) {
+	var all []signers
+	root := p.base.Root()
+	for range graceRoots {
+		before, _, err := p.base.predecessor(ctx, root)
+		if err != nil || before == nil {
+			return all, err
+		}
+		all = append(all, signers{before.Signed.Roles[role].KeyIDs, before.Signed.Keys})
+		root = before
+	}
+	return all, nil
+}
+
+// signersOf is who may sign a role by its delegator, and by the one before.
+func (p *proposal) signersOf(n node) []signers {
+	if n.role == tuf.RoleTargets {
+		return p.rootSigners(n.role)
+	}
+	var all []signers
+	for _, above := range []*tuf.File[tuf.Targets]{p.targets[n.parent], p.base.Targets[n.parent]} {
+		if above == nil {
+			continue
+		}
+		if d := findDelegation(&above.Signed, n.role); d != nil {
+			all = append(all, signers{d.KeyIDs, above.Signed.Delegations.Keys})
+		}
+	}
+	return all
+}
+
+// checkSigners refuses a signature that none of these keys has made.
+func checkSigners[T tuf.Content](f *tuf.File[T], all []signers) error {
+	for _, s := range f.Signatures {
+		good := func(by signers) bool {
+			return slices.Contains(by.ids, s.KeyID) && len(f.SignedBy([]string{s.KeyID}, by.keys, false)) > 0
+		}
+		if !slices.ContainsFunc(all, good) {
+			return fmt.Errorf("its signature of key %.12q is not a good one of a key that is named for it", s.KeyID)
+		}
+	}
+	return nil
 }
 
 // checkOldRoot wants targets to verify also under the root before a new one:

@@ -311,6 +311,26 @@ func Signatures() []Row {
 	}
 }
 
+// Extra is signatures that a submission has beside good ones, and nobody may add.
+// A draft loses them before it is submitted.
+func Extra() []Row {
+	return []Row{
+		{"a signature of nobody", after("targets", junk("nobody")), `signature of key "nobody" is not a good one`},
+		{"a signature of nobody on root", after("root", junk("nobody")), `signature of key "nobody" is not a good one`},
+		{"a signature of nobody on a delegation", after("ci", junk("nobody")), `signature of key "nobody" is not a good one`},
+		{"a good signature of another role's key", func(f *Forge) {
+			f.Signers["ci"] = append(f.Signers["ci"], f.Signers["targets"]...)
+		}, "is not a good one of a key that is named for it"},
+	}
+}
+
+// junk adds a signature that anybody could make.
+func junk(keyID string) func(string) string {
+	return func(s string) string {
+		return strings.Replace(s, `{"signatures":[`, `{"signatures":[{"keyid":"`+keyID+`","sig":"00"},`, 1)
+	}
+}
+
 // Tree is delegations that are none.
 func Tree() []Row {
 	return []Row{
