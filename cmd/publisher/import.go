@@ -109,6 +109,9 @@ func runImportNotary(ctx context.Context, a *app, args []string, o importOptions
 // notaryNames works out which collection is meant. Notary's name need not be one
 // that a collection can have here.
 func (a *app) notaryNames(from, name string, o *importOptions) (string, string, error) {
+	if err := checkNotaryDir(from); err != nil {
+		return "", "", err
+	}
 	if o.gun == "" && name == "" {
 		guns := notary.GUNs(from)
 		if len(guns) != 1 {

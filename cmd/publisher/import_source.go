@@ -46,6 +46,14 @@ func notaryError(err error, from, gun string) error {
 	return err
 }
 
+// checkNotaryDir reports a directory that is not there.
+func checkNotaryDir(from string) error {
+	if isURL(from) || isDir(from) {
+		return nil
+	}
+	return &cliError{err: fmt.Errorf("there is no directory %s", printable(from)), hint: "publisher import notary ~/.notary, where Notary keeps its trust directory, or the https URL of its server", code: exitNotFound}
+}
+
 func (a *app) notarySource(from, gun string) (notary.Source, func(), error) {
 	if !isURL(from) {
 		dir, err := notary.OpenDir(from, gun)

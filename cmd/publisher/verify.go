@@ -2,10 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"os"
 
 	"github.com/spf13/cobra"
+
+	"publisher/repo"
 )
 
 func newVerify(a *app) *cobra.Command {
@@ -46,17 +49,26 @@ func (a *app) verify(ctx context.Context, collection, name, in, out string) erro
 		defer input.Close()
 	}
 	if out == "" && a.flags.quiet {
-		return copyTarget(ctx, io.Discard, input, target)
+		return wrongInput(copyTarget(ctx, io.Discard, input, target), collection, name)
 	}
 	output, err := a.output(out)
 	if err != nil {
 		return err
 	}
 	defer output.discard()
-	if err := copyTarget(ctx, output, input, target); err != nil {
+	if err := wrongInput(copyTarget(ctx, output, input, target), collection, name); err != nil {
 		return err
 	}
 	return output.keep()
+}
+
+// wrongInput says of data that is not the target what to do about the data: there
+// is nothing wrong with what is published.
+func wrongInput(err error, collection, name string) error {
+	if !errors.As(err, new(*repo.VerifyError)) {
+		return err
+	}
+	return hinted(err, "the input is not what was published, do not use it: %s gets what was", toType("publisher download", collection, name))
 }
 
 // output is the file of that name, or stdout.
