@@ -20,6 +20,7 @@ const (
 	FailureRefused      = "Refused"      // it is the request's fault, see RefusedError
 	FailureGrace        = "Grace"        // a rotation is under way, see repo.GraceError
 	FailureSoon         = "Soon"         // it was done just now: ask again in some seconds, see repo.SoonError
+	FailureCollected    = "Collected"    // a target is being removed as garbage, see repo.CollectedError
 	FailureVerification = "Verification" // what is published does not verify, see repo.VerifyError
 	FailureOther        = "Failed"
 )
@@ -30,6 +31,7 @@ func NewFailure(err error) Failure {
 	var refused *RefusedError
 	var grace *repo.GraceError
 	var soon *repo.SoonError
+	var collected *repo.CollectedError
 	var untrusted *repo.VerifyError
 	switch {
 	case errors.As(err, &refused):
@@ -38,6 +40,8 @@ func NewFailure(err error) Failure {
 		f = Failure{Message: grace.Error(), Type: FailureGrace}
 	case errors.As(err, &soon):
 		f.Type = FailureSoon
+	case errors.As(err, &collected):
+		f.Type = FailureCollected
 	case errors.As(err, &untrusted):
 		f.Type = FailureVerification
 	}

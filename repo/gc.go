@@ -36,6 +36,7 @@ const MinKeep = 48 * time.Hour
 const (
 	maxMarked    = 2000 // objects that go at once
 	removeAtOnce = 16
+	maxClockSkew = 5 * time.Minute
 )
 
 // A Collector removes garbage of a collection. The store must be a
@@ -47,6 +48,10 @@ type Collector struct {
 	Pin        *Pin // what is demanded of the roots; may be nil
 	Now        func() time.Time
 	Keep       time.Duration // at least MinKeep
+
+	// Pending, if set, is role files that somebody may publish still: drafts, and
+	// submissions that wait. The targets that they list are no garbage.
+	Pending func(ctx context.Context) ([]map[string][]byte, error)
 
 	// Renew has a new timestamp signed, whether one is due or not.
 	Renew func(ctx context.Context) error
@@ -71,6 +76,12 @@ func (g Garbage) Bytes() (n int64) {
 // collection that is damaged: whoever cannot tell what belongs to it must not
 // remove anything.
 func (c *Collector) Find(ctx context.Context) (Garbage, error) {
+	if c.Keep < MinKeep {
+		return nil, fmt.Errorf("%v is too short to keep what is not published any more: at least %v", c.Keep, MinKeep)
+	}
+	if err := c.checkClock(ctx); err != nil {
+		return nil, err
+	}
 	reached, err := c.reach(ctx)
 	if err != nil {
 		return nil, err
@@ -87,6 +98,31 @@ func (c *Collector) Find(ctx context.Context) (Garbage, error) {
 		}
 	}
 	return garbage, nil
+}
+
+// checkClock compares with the store's: by a clock that is fast everything is
+// old.
+func (c *Collector) checkClock(ctx context.Context) error {
+	info, err := storage.Stat(ctx, c.Store, TimestampKey(c.Collection))
+	if errors.Is(err, fs.ErrNotExist) {
+		return ErrNotPublished
+	}
+	if err != nil {
+		return err
+	}
+	if !info.Date.IsZero() && c.Now().Sub(info.Date).Abs() > maxClockSkew {
+		return fmt.Errorf("the clock here says %s, the store's says %s: nothing can be said of the age of objects", c.Now().UTC().Format(time.RFC3339), info.Date.UTC().Format(time.RFC3339))
+	}
+	return nil
+}
+
+// Marked reports whether a run was interrupted, and is to be finished.
+func (c *Collector) Marked(ctx context.Context) (bool, error) {
+	_, _, err := readMark(ctx, c.Store, c.Collection)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // mayGo reports whether an object is old, and of a kind that can be garbage.
@@ -147,19 +183,26 @@ func (c *Collector) finish(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	var removed atomic.Int64
+	var removed, denied atomic.Int64
 	err = parallel.Each(ctx, removeAtOnce, len(keys), func(ctx context.Context, i int) error {
 		if reached[keys[i]] {
 			return nil
 		}
 		gone, err := c.remove(ctx, keys[i])
-		if gone {
+		switch {
+		case gone:
 			removed.Add(1)
+		case errors.Is(err, fs.ErrPermission):
+			denied.Add(1) // that must not keep publishers waiting
+			return nil
 		}
 		return err
 	})
 	if err == nil {
 		err = c.unmark(ctx, version)
+	}
+	if n := denied.Load(); err == nil && n > 0 {
+		err = fmt.Errorf("%d objects of %d may not be deleted: %w", n, len(keys), fs.ErrPermission)
 	}
 	return int(removed.Load()), err
 }
@@ -214,29 +257,14 @@ func (c *Collector) reach(ctx context.Context) (map[string]bool, error) {
 	if !view.Published() {
 		return nil, ErrNotPublished
 	}
-	r := &reacher{collector: c, keys: map[string]bool{}, seen: map[string]bool{}}
-	// A snapshot is in force until its successor is, which may take a day from when
-	// that was written: older slots nobody builds upon.
-	since := c.Now().Add(-c.Keep - burnAfter)
-	newest := true
-	for rev, err := range view.History().All(ctx) {
-		if err != nil {
-			return nil, err
-		}
-		if rev.Snapshot == 0 {
-			continue
-		}
-		if !rev.Stored {
-			return nil, errors.New("the store does not tell when objects were written, so that nothing can be said of their age")
-		}
-		if err := r.snapshot(ctx, rev.snapshot.file, newest); err != nil {
-			return nil, err
-		}
-		if newest = false; rev.Time.Before(since) {
-			break // all before it are older
-		}
+	if n := view.Snapshot.Signed.Version; n >= sane {
+		return nil, unverified(SlotName(tuf.RoleSnapshot, n), errors.New("nobody comes to that number by signing: what was there before is needed to recover from it"))
 	}
-	return r.keys, nil
+	r := &reacher{collector: c, keys: map[string]bool{}, seen: map[string]bool{}}
+	if err := r.past(ctx, view); err != nil {
+		return nil, err
+	}
+	return r.keys, r.pending(ctx)
 }
 
 // A reacher follows snapshots to what they lead to.
@@ -244,6 +272,62 @@ type reacher struct {
 	collector *Collector
 	keys      map[string]bool
 	seen      map[string]bool // slots of roles
+}
+
+// past follows every snapshot that was in force within Keep.
+func (r *reacher) past(ctx context.Context, view *View) error {
+	// A snapshot is in force until its successor is, which may take a day from when
+	// that was written: older slots nobody builds upon.
+	since := r.collector.Now().Add(-r.collector.Keep - burnAfter)
+	history, newest := view.History(), true
+	for rev, err := range history.All(ctx) {
+		switch {
+		case err != nil:
+			return err
+		case rev.Snapshot == 0:
+			continue
+		case !rev.Stored:
+			return errors.New("the store does not tell when objects were written, so that nothing can be said of their age")
+		}
+		if err := r.snapshot(ctx, rev.snapshot.file, newest); err != nil {
+			return err
+		}
+		if newest = false; rev.Time.Before(since) {
+			return nil // all before it are older
+		}
+	}
+	if history.End != "" {
+		return fmt.Errorf("%s, and it may have been in force within %v: nobody can tell what it led to", history.End, r.collector.Keep)
+	}
+	return nil
+}
+
+// pending spares what drafts and submissions list. What cannot be read will not
+// be published.
+func (r *reacher) pending(ctx context.Context) error {
+	if r.collector.Pending == nil {
+		return nil
+	}
+	all, err := r.collector.Pending(ctx)
+	if err != nil {
+		return err
+	}
+	for _, files := range all {
+		for role, data := range files {
+			if f, err := tuf.Parse[tuf.Targets](data, maxMetadata); err == nil && role != tuf.RoleRoot {
+				r.targets(f)
+			}
+		}
+	}
+	return nil
+}
+
+func (r *reacher) targets(f *tuf.File[tuf.Targets]) {
+	for name, file := range f.Signed.Targets {
+		for _, sum := range file.Hashes {
+			r.keys[TargetKey(r.collector.Collection, name, sum)] = true
+		}
+	}
 }
 
 func (r *reacher) snapshot(ctx context.Context, s *tuf.File[tuf.Snapshot], newest bool) error {
@@ -277,8 +361,6 @@ func (r *reacher) role(ctx context.Context, key string, meta tuf.MetaFile, newes
 	if err != nil {
 		return err
 	}
-	for name, file := range f.Signed.Targets {
-		r.keys[TargetKey(r.collector.Collection, name, file.Hashes["sha256"])] = true
-	}
+	r.targets(f)
 	return nil
 }

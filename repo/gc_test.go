@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
 	"testing"
@@ -321,4 +322,98 @@ func TestCollectTwiceAtOnce(t *testing.T) {
 		}
 		w.mustBeClean()
 	}
+}
+
+// TestCollectSparesPending: what a draft lists stays, however old it is.
+func TestCollectSparesPending(t *testing.T) {
+	w := newGarbageWorld(t)
+	w.mustPublish(add("a", "one"))
+	w.mustPublish(add("b", "two"))
+	files := map[string][]byte{tuf.RoleTargets: w.fileOf(tuf.RoleTargets)}
+	w.mustPublish(remove("b"))
+	w.days(40)
+	c := w.collector()
+	c.Pending = func(context.Context) ([]map[string][]byte, error) {
+		return []map[string][]byte{files, {tuf.RoleTargets: []byte("{}")}}, nil
+	}
+	found, err := c.Find(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range found {
+		if strings.HasSuffix(e.Key, ".b") {
+			t.Errorf("%s is garbage", e.Key)
+		}
+	}
+	if !slices.Contains(w.garbage(), "targets/"+sum("two")+".b") {
+		t.Error("without the draft it is not garbage")
+	}
+}
+
+// fileOf is the published file of a targets role.
+func (w *world) fileOf(role string) []byte {
+	w.t.Helper()
+	f, err := w.view().Role(w.t.Context(), role)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return f.Bytes()
+}
+
+// TestCollectKnowsWhatItCannotKnow: a past that is cut within the time, or a
+// clock that is fast, lets nobody tell what is garbage.
+func TestCollectKnowsWhatItCannotKnow(t *testing.T) {
+	w := newGarbageWorld(t)
+	w.mustPublish(add("a", "one"))
+	w.mustPublish(remove("a"), add("b", "two"))
+	w.days(2)
+	key := repo.SlotKey(collection, tuf.RoleSnapshot, 1)
+	info, err := storage.Stat(t.Context(), w.store, key)
+	if err == nil {
+		err = w.store.(storage.Deleter).Delete(t.Context(), key, info.Version)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.collector().Find(t.Context()); err == nil || !strings.Contains(err.Error(), "was removed") {
+		t.Errorf("with a snapshot gone: %v", err)
+	}
+	c := w.collector()
+	c.Keep = time.Hour
+	if _, err := c.Find(t.Context()); err == nil || !strings.Contains(err.Error(), "too short") {
+		t.Errorf("with an hour to keep: %v", err)
+	}
+}
+
+// TestCollectWithoutPermission: what may not be deleted stays, and keeps nobody
+// waiting.
+func TestCollectWithoutPermission(t *testing.T) {
+	w := newGarbageWorld(t)
+	w.mustPublish(add("a", "one"))
+	w.mustPublish(remove("a"), add("b", "two"))
+	w.days(40)
+	store := w.store
+	w.store = undeletable{store.(*storage.Memory), ".a"}
+	n, err := w.collect()
+	if !errors.Is(err, fs.ErrPermission) || n == 0 {
+		t.Errorf("%d objects removed, %v", n, err)
+	}
+	if marked, err := w.collector().Marked(t.Context()); marked || err != nil {
+		t.Errorf("marked: %v, %v", marked, err)
+	}
+	w.store = store
+	w.mustPublish(add("a", "one"))
+	w.mustBeClean()
+}
+
+type undeletable struct {
+	*storage.Memory
+	suffix string
+}
+
+func (u undeletable) Delete(ctx context.Context, key string, prev storage.Version) error {
+	if strings.HasSuffix(key, u.suffix) {
+		return fmt.Errorf("delete %s: %w", key, fs.ErrPermission)
+	}
+	return u.Memory.Delete(ctx, key, prev)
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -20,7 +22,7 @@ func (b Inbox) Garbage(ctx context.Context, before time.Time) (Garbage, error) {
 		return nil, err
 	}
 	var garbage Garbage
-	for _, kind := range []string{"parts", "receipts", "drafts"} {
+	for _, kind := range []string{"parts", "receipts"} {
 		for e, err := range b.Store.List(ctx, b.Collection+"/"+kind+"/") {
 			if err != nil {
 				return nil, fmt.Errorf("list %s of the inbox: %w", kind, err)
@@ -30,7 +32,61 @@ func (b Inbox) Garbage(ctx context.Context, before time.Time) (Garbage, error) {
 			}
 		}
 	}
-	return garbage, nil
+	drafts, err := b.oldDrafts(ctx, before)
+	return append(garbage, drafts...), err
+}
+
+// oldDrafts is the objects of drafts to which nothing has come since then: a
+// draft goes as a whole.
+func (b Inbox) oldDrafts(ctx context.Context, before time.Time) (Garbage, error) {
+	var all Garbage
+	young := map[string]bool{}
+	draftOf := func(key string) string {
+		id, _, _ := strings.Cut(strings.TrimPrefix(key, DraftsDir(b.Collection)), "/")
+		return id
+	}
+	for e, err := range b.Store.List(ctx, DraftsDir(b.Collection)) {
+		if err != nil {
+			return nil, fmt.Errorf("list drafts of the inbox: %w", err)
+		}
+		if all = append(all, e); e.Modified.IsZero() || !e.Modified.Before(before) {
+			young[draftOf(e.Key)] = true
+		}
+	}
+	return slices.DeleteFunc(all, func(e storage.Entry) bool { return young[draftOf(e.Key)] }), nil
+}
+
+// Pending is the role files of submissions that wait, and of shared drafts. What
+// cannot be read is left out: it will be refused.
+func (b Inbox) Pending(ctx context.Context) ([]map[string][]byte, error) {
+	var all []map[string][]byte
+	for name, err := range b.Waiting(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		sub, err := b.Submission(ctx, name)
+		var refused *Rejection
+		if err != nil && !errors.As(err, &refused) && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		if sub != nil {
+			all = append(all, sub.Files)
+		}
+	}
+	ids, err := b.SharedDrafts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range ids {
+		d, err := b.SharedDraft(ctx, id)
+		switch {
+		case err == nil:
+			all = append(all, d.Files)
+		case ctx.Err() != nil:
+			return nil, err
+		}
+	}
+	return all, nil
 }
 
 // wanted is the parts that submissions wait with.

@@ -43,7 +43,7 @@ func (w *world) mustMirror(to storage.Store) *repo.Mirrored {
 func published(t *testing.T, w *world, s storage.Store) map[string]string {
 	t.Helper()
 	c := w.with(t, s, w.newCache()).collector()
-	c.Keep, c.Now = 0, func() time.Time { return w.now.Add(24 * 365 * time.Hour) }
+	c.Keep, c.Now = repo.MinKeep, func() time.Time { return w.now.Add(24 * 365 * time.Hour) }
 	garbage, err := c.Find(t.Context())
 	if err != nil {
 		t.Fatal(err)

@@ -80,7 +80,7 @@ resource "aws_kms_key" "signing" {
 resource "aws_kms_alias" "signing" {
   for_each = local.signing
 
-  name          = "alias/${var.name}/${replace(each.value.collection, ".", "_")}/${each.value.role}"
+  name          = "alias/${var.name}/${substr(sha256(each.value.collection), 0, 16)}/${each.value.role}" # a collection may be longer than an alias
   target_key_id = aws_kms_key.signing[each.key].key_id
 }
 

@@ -44,14 +44,10 @@ resource "aws_iam_role" "signer" {
   assume_role_policy = jsonencode({
     Version = "2012-10-17"
     Statement = [{
-      Sid       = "OnlyThisFunction"
+      Sid       = "Run"
       Effect    = "Allow"
       Principal = { Service = "lambda.amazonaws.com" }
       Action    = ["sts:AssumeRole"]
-      Condition = {
-        StringEquals = { "aws:SourceAccount" = local.account }
-        ArnEquals    = { "aws:SourceArn" = local.function_arns[each.key] }
-      }
     }]
   })
 }

@@ -5,8 +5,8 @@ variable "name" {
   nullable    = false
 
   validation {
-    condition     = can(regex("^[a-z][a-z0-9-]{0,19}$", var.name))
-    error_message = "The name is 1 to 20 lower-case letters, digits and dashes, and begins with a letter."
+    condition     = can(regex("^[a-z][a-z0-9-]{0,19}$", var.name)) && !startswith(var.name, "aws")
+    error_message = "The name is 1 to 20 lower-case letters, digits and dashes, begins with a letter, and not with aws."
   }
 }
 
@@ -70,6 +70,11 @@ variable "collections" {
   }))
   default  = {}
   nullable = false
+
+  validation {
+    condition     = length(var.collections) <= 300
+    error_message = "A bucket has 1,000 lifecycle rules at most, and each collection needs three: name those of up to 300 collections. Others work too; publisher gc removes what is old in their inboxes."
+  }
 }
 
 variable "signing_keys" {
@@ -81,6 +86,11 @@ variable "signing_keys" {
   validation {
     condition     = length(setsubtract(var.signing_keys, keys(var.collections))) == 0
     error_message = "Each of signing_keys must be one of collections."
+  }
+
+  validation {
+    condition     = length(var.signing_keys) <= 12
+    error_message = "The environment of a function has 4 KB at most, which is room for the keys of 12 collections: use sealed keys, or deploy the module again for others."
   }
 }
 

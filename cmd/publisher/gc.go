@@ -76,7 +76,7 @@ func (a *app) gc(ctx context.Context, name string, o gcOptions) error {
 		return err
 	}
 	done := g.result()
-	if o.dryRun || len(done.Garbage) == 0 {
+	if o.dryRun || len(done.Garbage) == 0 && !g.marked {
 		return a.result(done, func(w io.Writer) error { return printGarbage(w, done, o.keep) })
 	}
 	if err := a.insist(fmt.Sprintf("remove %s of %s, %s?", counted(len(done.Garbage), "object"), name, counted(int(done.Bytes), "byte"))); err != nil {
@@ -86,7 +86,7 @@ func (a *app) gc(ctx context.Context, name string, o gcOptions) error {
 		return hinted(err, "publisher gc %s again goes on", quoted(name))
 	}
 	return a.result(done, func(w io.Writer) error {
-		_, err := fmt.Fprintf(w, "removed %s of %s, %s\n", counted(done.Removed, "object"), name, counted(int(done.Bytes), "byte"))
+		_, err := fmt.Fprintf(w, "removed %s of %s\n", counted(done.Removed, "object"), name)
 		return err
 	})
 }
@@ -99,6 +99,7 @@ type gc struct {
 	box       repo.Inbox // without a Store where there is none
 	garbage   repo.Garbage
 	mail      repo.Garbage
+	marked    bool // by a run that was interrupted
 }
 
 func (a *app) newGC(ctx context.Context, c *trust.Collection, keep time.Duration) (*gc, error) {
@@ -117,6 +118,7 @@ func (a *app) newGC(ctx context.Context, c *trust.Collection, keep time.Duration
 		Store: store, Collection: c.Name(), Cache: c.Cache(), Pin: committer.Pin, Now: a.now, Keep: keep,
 		Renew: func(ctx context.Context) error { _, err := committer.Renew(ctx, 0); return err },
 	}}
+	g.collector.Pending = g.pending
 	signer, err := a.online(ctx, c)
 	if err != nil || signer == nil {
 		return g, err
@@ -126,9 +128,30 @@ func (a *app) newGC(ctx context.Context, c *trust.Collection, keep time.Duration
 	return g, err
 }
 
+// pending is what drafts that are kept here, or shared, and submissions that wait
+// may publish still.
+func (g *gc) pending(ctx context.Context) (all []map[string][]byte, err error) {
+	if g.box.Store != nil {
+		if all, err = g.box.Pending(ctx); err != nil {
+			return nil, err
+		}
+	}
+	drafts, err := g.c.Drafts()
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range drafts {
+		all = append(all, d.Files)
+	}
+	return all, nil
+}
+
 func (g *gc) find(ctx context.Context) (err error) {
 	defer g.app.wait("looking for garbage")()
-	if g.garbage, err = g.collector.Find(ctx); err != nil || g.box.Store == nil {
+	if g.garbage, err = g.collector.Find(ctx); err != nil {
+		return err
+	}
+	if g.marked, err = g.collector.Marked(ctx); err != nil || g.box.Store == nil {
 		return err
 	}
 	g.mail, err = g.box.Garbage(ctx, g.app.now().Add(-g.collector.Keep))

@@ -242,6 +242,8 @@ func failureOf(payload []byte) error {
 	switch f.Type {
 	case lambda.FailureVerification:
 		told.code = exitVerification
+	case lambda.FailureCollected:
+		told.code, told.hint = exitConflict, "run the same command again in a moment"
 	case lambda.FailureSoon:
 		return &soonError{told.err}
 	}
