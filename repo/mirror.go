@@ -110,6 +110,10 @@ type copying struct {
 	*Mirror
 	view *View
 
+	// restarted says that the source has forgotten the timestamp of the mirror: its
+	// keys were replaced, and versions may have fallen with them.
+	restarted bool
+
 	mu   sync.Mutex
 	done *Mirrored
 }
@@ -129,11 +133,30 @@ func (c *copying) published(ctx context.Context) (*tuf.File[tuf.Timestamp], stor
 	if err != nil {
 		return nil, version, unverified("timestamp.json of the mirror", err)
 	}
-	ours := c.view.Timestamp.Signed.Version
-	if ts.Signed.Version > ours {
-		return nil, version, fmt.Errorf("%w: it has timestamp %d, the source has %d", ErrAhead, ts.Signed.Version, ours)
+	return ts, version, c.checkAhead(ctx, ts)
+}
+
+// checkAhead refuses to take the mirror back. Versions do not tell where the
+// newest root of the source verifies the timestamp of the mirror no longer: what
+// clients then forget is replaced, as a recovery from a fast-forward attack
+// demands; TUF specification, section 5.3.11. A mirror that has a root after that
+// one is ahead whatever the versions are.
+func (c *copying) checkAhead(ctx context.Context, there *tuf.File[tuf.Timestamp]) error {
+	root := c.view.Root()
+	after := root.Signed.Version + 1
+	switch _, err := storage.Stat(ctx, c.Store, SlotKey(c.collection(), tuf.RoleRoot, after)); {
+	case err == nil:
+		return fmt.Errorf("%w: it has root %d, the source has %d", ErrAhead, after, root.Signed.Version)
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
 	}
-	return ts, version, nil
+	if c.restarted = verifyTop(root, tuf.RoleTimestamp, there) != nil; c.restarted {
+		return nil
+	}
+	if ours := c.view.Timestamp.Signed.Version; there.Signed.Version > ours {
+		return fmt.Errorf("%w: it has timestamp %d, the source has %d", ErrAhead, there.Signed.Version, ours)
+	}
+	return nil
 }
 
 // roots is every root from the first on. Those before the trusted one are proven
@@ -183,8 +206,39 @@ func (c *copying) order(ctx context.Context, there *tuf.File[tuf.Timestamp]) (ro
 	if c.verifies(old) {
 		return false, nil
 	}
-	c.done.Moved = verifyTop(c.view.Root(), tuf.RoleTimestamp, there) != nil
-	return true, nil
+	c.done.Moved, err = c.moved(ctx, there)
+	return true, err
+}
+
+// moved reports whether the newest root verifies nothing of what the mirror has
+// published any more, or not all of it.
+func (c *copying) moved(ctx context.Context, there *tuf.File[tuf.Timestamp]) (bool, error) {
+	if c.restarted {
+		return true, nil
+	}
+	snapshot, err := verifiedThere[tuf.Snapshot](ctx, c, tuf.RoleSnapshot, there.Signed.Meta["snapshot.json"])
+	if err != nil || snapshot == nil {
+		return true, err
+	}
+	targets, err := verifiedThere[tuf.Targets](ctx, c, tuf.RoleTargets, snapshot.Signed.Meta["targets.json"])
+	return targets == nil, err
+}
+
+// verifiedThere is a top-level role's file of the mirror, nil if the newest root
+// does not verify it, or it is not there.
+func verifiedThere[T tuf.Content](ctx context.Context, c *copying, role string, meta tuf.MetaFile) (*tuf.File[T], error) {
+	data, _, err := storage.Read(ctx, c.Store, SlotKey(c.collection(), role, meta.Version), maxMetadata)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	f, err := tuf.Parse[T](data, maxMetadata)
+	if err != nil || verifyTop(c.view.Root(), role, f) != nil {
+		return nil, nil
+	}
+	return f, nil
 }
 
 // newestThere is the newest root that the mirror has.
@@ -371,7 +425,7 @@ func (c *copying) timestamp(ctx context.Context, there *tuf.File[tuf.Timestamp],
 	ts := c.view.Timestamp
 	c.done.Versions[tuf.RoleTimestamp] = ts.Signed.Version
 	switch {
-	case there == nil || there.Signed.Version < ts.Signed.Version:
+	case there == nil || c.restarted || there.Signed.Version < ts.Signed.Version:
 	case bytes.Equal(there.Payload(), ts.Payload()):
 		return nil
 	default:

@@ -2,13 +2,16 @@ package repo_test
 
 import (
 	"bytes"
+	"crypto/sha512"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"publisher/internal/forge"
 	"publisher/repo"
 	"publisher/repo/tuf"
 	"publisher/storage"
@@ -212,6 +215,100 @@ func TestMirrorAhead(t *testing.T) {
 	w.store = old
 	if _, err := w.mirror(to); !errors.Is(err, repo.ErrAhead) {
 		t.Errorf("an older source: %v", err)
+	}
+}
+
+// TestMirrorAheadByKeys: a mirror that is past a rotation which the source does
+// not know of is ahead, though the source's root does not verify what it has.
+func TestMirrorAheadByKeys(t *testing.T) {
+	w := mirrored(t)
+	to := w.newMemory()
+	old := copyStore(t, w.store, func() time.Time { return w.now })
+	w.rotateOnline()
+	w.now = w.now.Add(time.Hour)
+	w.mustPublish(add("c", "five"))
+	w.mustMirror(to)
+	before := objects(t, to)
+	w.store = old
+	if _, err := w.mirror(to); !errors.Is(err, repo.ErrAhead) {
+		t.Errorf("a source of before the rotation: %v", err)
+	}
+	if diff := cmp.Diff(before, objects(t, to)); diff != "" {
+		t.Errorf("the mirror was changed (-before +after):\n%s", diff)
+	}
+}
+
+// TestMirrorRecovered: a mirror of what a thief had announced follows a recovery,
+// after which the versions are lower.
+func TestMirrorRecovered(t *testing.T) {
+	w := newWorld(t)
+	w.mustPublish(add("a", "1"))
+	to := w.newMemory()
+	w.abuseTimestamp()
+	if done := w.mustMirror(to); done.Versions[tuf.RoleTimestamp] != highest {
+		t.Fatalf("nothing to recover from: %+v", done)
+	}
+	w.mustRotate(recovery(t, w.ring))
+	done := w.mustMirror(to)
+	if done.Versions[tuf.RoleTimestamp] >= highest {
+		t.Errorf("after the recovery: %+v", done)
+	}
+	w.with(t, to, w.newCache()).mustBeClean()
+	if again := w.mustMirror(to); again.Files != 0 {
+		t.Errorf("a second copy copies %+v", again)
+	}
+}
+
+// TestMirrorMovedTargets: keys of targets that were replaced are told as well.
+func TestMirrorMovedTargets(t *testing.T) {
+	for _, role := range []string{tuf.RoleTargets, tuf.RoleSnapshot} {
+		w := newWorld(t)
+		w.mustPublish(add("a", "1"))
+		mirror := w.newMemory()
+		w.mustMirror(mirror)
+		w.mustRotate(to(map[string]tuf.Key{role: w.ring.Generate(t)}, repo.DefaultGrace))
+		w.now = w.now.Add(time.Hour)
+		w.mustPublish(add("b", "2"))
+		if done := w.mustMirror(mirror); !done.Moved {
+			t.Errorf("%s: it does not say that clients may have been refused", role)
+		}
+		w.with(t, mirror, w.newCache()).mustBeClean()
+	}
+}
+
+// TestMirrorSHA512: the store's own sha256 contradicts no target that lists a
+// sha512 alone.
+func TestMirrorSHA512(t *testing.T) {
+	w := newWorld(t)
+	w.mustPublish(add("a", "1"))
+	v := w.view()
+	if _, err := v.List(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	sum := fmt.Sprintf("%x", sha512.Sum512([]byte("1")))
+	roles := v.Root().Signed.Roles
+	targets := v.Targets[tuf.RoleTargets].Signed
+	targets.Version++
+	targets.Targets = map[string]tuf.TargetFile{"a": {Length: 1, Hashes: map[string]string{"sha512": sum}}}
+	signed := forge.Signed(t, w.ring, targets, roles[tuf.RoleTargets].KeyIDs...)
+	snapshot := v.Snapshot.Signed
+	snapshot.Version++
+	snapshot.Meta = map[string]tuf.MetaFile{"targets.json": signed.Meta()}
+	listed := forge.Signed(t, w.ring, snapshot, roles[tuf.RoleSnapshot].KeyIDs...)
+	ts := v.Timestamp.Signed
+	ts.Version++
+	ts.Meta = map[string]tuf.MetaFile{"snapshot.json": listed.Meta()}
+	w.overwrite(repo.SlotName(tuf.RoleTargets, targets.Version), signed.Bytes())
+	w.overwrite(repo.SlotName(tuf.RoleSnapshot, snapshot.Version), listed.Bytes())
+	w.overwrite("timestamp.json", forge.Signed(t, w.ring, ts, roles[tuf.RoleTimestamp].KeyIDs...).Bytes())
+	w.put(w.store, repo.TargetKey(collection, "a", sum), "1")
+
+	to := w.newMemory()
+	if first := w.mustMirror(to); first.Targets != 1 {
+		t.Errorf("first copy: %+v", first)
+	}
+	if again := w.mustMirror(to); again.Present != 1 || again.Targets != 0 {
+		t.Errorf("a second copy copies %+v", again)
 	}
 }
 
