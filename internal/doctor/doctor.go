@@ -74,7 +74,10 @@ type Patient struct {
 	Unique string        // makes the name of an object that nobody else has
 
 	view *repo.View
-	seen []answer
+	seen []answer // without their bodies
+
+	unreachable string // why the URL does not answer, empty if it does
+	swaps       bool   // the store has shown that it compares before it swaps
 }
 
 // A check is one examination.
@@ -164,7 +167,7 @@ func needsAddress(p *Patient) string {
 	if p.Base == "" {
 		return "no URL is known: add --url"
 	}
-	return ""
+	return p.unreachable
 }
 
 func needsURL(p *Patient) string {

@@ -10,9 +10,11 @@ import (
 	"iter"
 	"net/http"
 	"net/http/httptest"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -216,14 +218,28 @@ func (s forbidden) Get(ctx context.Context, key string) (storage.Object, error) 
 }
 
 // racing is a store that takes every write.
-type racing struct{ *storage.Memory }
+type racing struct {
+	*storage.Memory
+	wrote func(key string) // if set, is told of every write
+}
 
 func (s racing) Put(ctx context.Context, key string, b io.ReadSeeker, _ storage.Version) (storage.Version, error) {
+	if s.wrote != nil {
+		s.wrote(key)
+	}
 	info, err := s.Memory.Stat(ctx, key)
 	if err != nil {
 		info.Version = storage.Absent
 	}
 	return s.Memory.Put(ctx, key, b, info.Version)
+}
+
+// refusing is a store that takes no write.
+type refusing struct{ racing }
+
+func (s refusing) Put(_ context.Context, key string, _ io.ReadSeeker, _ storage.Version) (storage.Version, error) {
+	s.wrote(key)
+	return storage.Absent, fmt.Errorf("put %s: %w", key, fs.ErrPermission)
 }
 
 // dated is a store whose clock is off.
@@ -283,6 +299,19 @@ func TestPlanted(t *testing.T) {
 		"500 for what is missing": {func(w *ward) { w.on(next, status(500)) }, "next root", doctor.Error},
 		"a cached 404":            {func(w *ward) { w.after(next, func(h http.Header) { h.Set("Age", "30") }) }, "missing is not remembered", doctor.Error},
 		"a 404 to be cached":      {func(w *ward) { w.after(next, func(h http.Header) { h.Set("Cache-Control", "max-age=60") }) }, "missing is not remembered", doctor.Error},
+		"a server that is off":    {func(w *ward) { w.server.Close() }, "reachable", doctor.Error},
+		"a certificate that nobody trusts": {func(w *ward) {
+			w.p.Client = &http.Client{}
+		}, "reachable", doctor.Error},
+		"timestamp forbidden":        {func(w *ward) { w.on(timestamp, status(403)) }, "timestamp is not cached", doctor.Error},
+		"timestamp missing":          {func(w *ward) { w.on(timestamp, status(404)) }, "edge is up to date", doctor.Error},
+		"another's root as the next": {func(w *ward) { w.endlessRoots(nil) }, "next root", doctor.Error},
+		"a 404 to be cached for ever": {func(w *ward) {
+			w.after(next, func(h http.Header) { h.Set("Cache-Control", "max-age=99999999999999999999") })
+		}, "missing is not remembered", doctor.Error},
+		"a timestamp for ever": {func(w *ward) {
+			w.after(timestamp, func(h http.Header) { h.Set("Cache-Control", "max-age=9223372037") })
+		}, "timestamp is not cached", doctor.Error},
 		"timestamp without a header": {func(w *ward) {
 			w.after(timestamp, func(h http.Header) { h.Del("Cache-Control") })
 		}, "timestamp is not cached", doctor.Error},
@@ -357,7 +386,7 @@ func TestPlanted(t *testing.T) {
 		"expired":            {func(w *ward) { w.p.Now = w.now.Add(20 * 24 * time.Hour) }, "expiry", doctor.Error},
 		"targets nearly so":  {func(w *ward) { w.p.Now = w.now.Add(300 * 24 * time.Hour) }, "expiry", doctor.Warning},
 		"many targets":       {func(w *ward) { w.publish(many(1100)) }, "sizes", doctor.Warning},
-		"a store that races": {func(w *ward) { w.p.Store = racing{w.store} }, "compare-and-swap", doctor.Error},
+		"a store that races": {func(w *ward) { w.p.Store = racing{Memory: w.store} }, "compare-and-swap", doctor.Error},
 		"the store's clock":  {func(w *ward) { w.p.Store = dated{readOnlyRoots{w.store}, time.Hour} }, "clock of the store", doctor.Error},
 		"garbage": {func(w *ward) {
 			now := w.now
@@ -393,6 +422,99 @@ func TestPlanted(t *testing.T) {
 				t.Errorf("found as %+v, want the severity %s", f, row.want)
 			}
 		})
+	}
+}
+
+// endlessRoots serves a root, signed by these, in place of every one that is
+// missing.
+func (w *ward) endlessRoots(signers []string) {
+	w.serve = func(rw http.ResponseWriter, r *http.Request) {
+		version, isRoot := strings.CutSuffix(path.Base(r.URL.Path), ".root.json")
+		n, err := strconv.ParseInt(version, 10, 64)
+		if !isRoot || err != nil || n < 2 {
+			w.healthy(rw, r)
+			return
+		}
+		root, err := tuf.Parse[tuf.Root](w.root, repo.MaxRoot)
+		if err != nil {
+			w.t.Error(err)
+			return
+		}
+		signed := root.Signed
+		signed.Version = n
+		_, _ = rw.Write(forge.Signed(w.t, w.ring, signed, signers...).Bytes())
+	}
+}
+
+// TestEndlessRoots: a chain of roots without an end is not followed for ever.
+func TestEndlessRoots(t *testing.T) {
+	w := newWard(t)
+	root, err := tuf.Parse[tuf.Root](w.root, repo.MaxRoot)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.endlessRoots(root.Signed.Roles[tuf.RoleRoot].KeyIDs)
+	r, err := w.p.Examine(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if i := slices.IndexFunc(r.Skipped, func(s doctor.Skipped) bool { return s.Check == "next root" }); i < 0 || !strings.Contains(r.Skipped[i].Why, "more than 32 ") {
+		t.Errorf("skipped %+v", r.Skipped)
+	}
+}
+
+// TestUnreachable: checks that an address without answer leaves unmade say so.
+func TestUnreachable(t *testing.T) {
+	w := newWard(t)
+	w.server.Close()
+	r, err := w.p.Examine(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Errors() != 1 {
+		t.Errorf("found %+v", r.Findings)
+	}
+	i := slices.IndexFunc(r.Skipped, func(s doctor.Skipped) bool { return s.Check == "CORS" })
+	if i < 0 || r.Skipped[i].Why != r.Findings[0].What {
+		t.Errorf("skipped %+v", r.Skipped)
+	}
+}
+
+// TestRevalidated: an answer that a cache has asked the server about is new.
+func TestRevalidated(t *testing.T) {
+	w := newWard(t)
+	w.after("/timestamp.json", func(h http.Header) { h.Set("X-Cache", "RefreshHit from cloudfront") })
+	r, err := w.p.Examine(t.Context())
+	if err != nil || len(r.Findings) > 0 {
+		t.Errorf("found %+v, %v", r.Findings, err)
+	}
+}
+
+// TestWritesNothing: where a store has not shown that it heeds conditions, no
+// object of the collection is written to find out whether that may be done.
+func TestWritesNothing(t *testing.T) {
+	for name, store := range map[string]func(racing) storage.Store{
+		"every write is taken":   func(s racing) storage.Store { return s },
+		"every write is refused": func(s racing) storage.Store { return refusing{s} },
+	} {
+		w := newWard(t)
+		var mu sync.Mutex
+		var keys []string
+		w.p.Store = store(racing{w.store, func(key string) {
+			mu.Lock()
+			defer mu.Unlock()
+			keys = append(keys, key)
+		}})
+		r, err := w.p.Examine(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.ContainsFunc(r.Skipped, func(s doctor.Skipped) bool { return s.Check == "metadata is the signer's" }) {
+			t.Errorf("%s: not skipped: %+v", name, r)
+		}
+		if len(keys) == 0 || slices.ContainsFunc(keys, func(key string) bool { return key != repo.ProbeKey(collection, "1") }) {
+			t.Errorf("%s: wrote %q", name, keys)
+		}
 	}
 }
 

@@ -15,7 +15,8 @@ import (
 	"publisher/storage"
 )
 
-// inside is what the credentials at hand can see and do.
+// inside is what the credentials at hand can see and do. That the store compares
+// before it swaps is found out first: a later check writes on condition.
 var inside = []check{
 	{"compare-and-swap", needsStore, compareAndSwap},
 	{"clock of the store", needsStore, storeClock},
@@ -41,9 +42,11 @@ func compareAndSwap(ctx context.Context, p *Patient, f *findings) error {
 		f.add(Error, err.Error(), "of two who publish at once one is told that it worked and loses everything",
 			"use a store that has it; with a single publisher: publisher init --single-writer")
 	case errors.Is(err, fs.ErrPermission):
-		return errors.New("these credentials may not write metadata, so that writers cannot race: whoever publishes through a signer need not")
+		return fmt.Errorf("the store refused the object by which writers race; whoever publishes through a signer need not write metadata: %w", err)
 	case err != nil:
 		return err
+	default:
+		p.swaps = true
 	}
 	return nil
 }
@@ -87,7 +90,8 @@ func garbage(ctx context.Context, p *Patient, f *findings) error {
 
 // mayWrite reports whether the credentials may write an object that is there:
 // the condition fails for those who may, and for others the request is refused
-// before.
+// before. It is for stores that are known to heed the condition: others would
+// replace the object, if by its own bytes.
 func mayWrite(ctx context.Context, s storage.Store, key string) (bool, error) {
 	data, _, err := storage.Read(ctx, s, key, repo.MaxRoot)
 	if err != nil {
@@ -104,6 +108,9 @@ func mayWrite(ctx context.Context, s storage.Store, key string) (bool, error) {
 }
 
 func writesMetadata(ctx context.Context, p *Patient, f *findings) error {
+	if !p.swaps {
+		return errors.New("the store has not shown that it heeds conditions: see compare-and-swap")
+	}
 	may, err := mayWrite(ctx, p.Store, repo.SlotKey(p.Collection, tuf.RoleRoot, 1))
 	if err == nil && may {
 		f.add(Warning, "these credentials may write metadata", "with an online signer nobody else has to: whoever gets hold of them can hide updates, or destroy the collection",

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
-	"crypto/tls"
 	"fmt"
 	"io"
 	"net/http"
@@ -17,9 +16,11 @@ import (
 	"publisher/storage"
 )
 
-// outside is what a puller would meet. Redirects come last: they are seen in the
-// answers to all others.
+// outside is what a puller would meet. Without an answer to the first check there
+// are none to the others. Redirects come last: they are seen in the answers to
+// all others.
 var outside = []check{
+	{"reachable", needsAddress, reachable},
 	{"next root", needsAddress, nextRoot},
 	{"missing is not remembered", needsAddress, negativeCache},
 	{"timestamp is not cached", needsURL, timestampCache},
@@ -41,6 +42,17 @@ func needsURLAndStore(p *Patient) string {
 		return why
 	}
 	return needsStore(p)
+}
+
+// reachable: the server answers, whatever it says.
+func reachable(ctx context.Context, p *Patient, f *findings) error {
+	_, err := p.get(ctx, escaped(repo.TimestampKey(p.Collection)))
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	p.unreachable = fmt.Sprintf("%s does not answer: %v", hostOf(p.Base), err)
+	f.add(Error, p.unreachable, "nobody can update", "look at the URL, its DNS name, its certificate and the server: curl -v "+p.Base)
+	return nil
 }
 
 const whyNextRoot = "clients look for the next root at every update, and end that search on 404 alone"
@@ -65,21 +77,49 @@ func nextRoot(ctx context.Context, p *Patient, f *findings) error {
 	return nil
 }
 
-// askNext asks for the first root after the trusted one that is not there.
+// maxHops is how many roots that are not known here are followed.
+const maxHops = 32
+
+// askNext asks for the first root that is not there: after the newest one that
+// is known to verify, and those that follow from it.
 func (p *Patient) askNext(ctx context.Context) (*answer, error) {
+	root, err := p.newestRoot()
+	if err != nil {
+		return nil, err
+	}
+	for range maxHops {
+		a, err := p.get(ctx, escaped(repo.SlotKey(p.Collection, tuf.RoleRoot, root.Signed.Version+1)))
+		if err != nil || a.status != http.StatusOK {
+			return a, err
+		}
+		next, err := tuf.Parse[tuf.Root](a.body, repo.MaxRoot)
+		if err != nil || !follows(root, next) {
+			return a, nil
+		}
+		root = next
+	}
+	return nil, fmt.Errorf("more than %d new roots are served", maxHops)
+}
+
+// newestRoot is that of the view, or else the trusted one.
+func (p *Patient) newestRoot() (*tuf.File[tuf.Root], error) {
+	if p.view != nil {
+		return p.view.Root(), nil
+	}
 	root, err := tuf.Parse[tuf.Root](p.Trusted, repo.MaxRoot)
 	if err != nil {
 		return nil, fmt.Errorf("read trusted root: %w", err)
 	}
-	for n := root.Signed.Version + 1; ; n++ {
-		a, err := p.get(ctx, escaped(repo.SlotKey(p.Collection, tuf.RoleRoot, n)))
-		if err != nil || a.status != http.StatusOK {
-			return a, err
-		}
-		if next, err := tuf.Parse[tuf.Root](a.body, repo.MaxRoot); err != nil || next.Signed.Version != n {
-			return a, nil
-		}
+	return root, nil
+}
+
+// follows reports whether clients go on from root to next; TUF specification,
+// section 5.3.4 and 5.3.5.
+func follows(root, next *tuf.File[tuf.Root]) bool {
+	signed := func(by *tuf.File[tuf.Root]) bool {
+		return next.Verify(tuf.RoleRoot, by.Signed.Roles[tuf.RoleRoot], by.Signed.Keys) == nil
 	}
+	return next.Signed.Version == root.Signed.Version+1 && signed(root) && signed(next)
 }
 
 // negativeCache: nobody remembers that the next root is missing.
@@ -118,6 +158,9 @@ func timestampCache(ctx context.Context, p *Patient, f *findings) error {
 		}
 		last = a
 	}
+	if f.unserved(p, last) || last.status/100 == 3 {
+		return nil
+	}
 	keep, known := last.fresh()
 	const do = "serve timestamp.json with Cache-Control: no-cache, and have caches pass it on"
 	switch {
@@ -131,6 +174,17 @@ func timestampCache(ctx context.Context, p *Patient, f *findings) error {
 	return nil
 }
 
+// unserved reports an answer to the request for timestamp.json that is none.
+// Redirects have a check of their own.
+func (f *findings) unserved(p *Patient, a *answer) bool {
+	if a.status == http.StatusOK || a.status/100 == 3 {
+		return false
+	}
+	f.add(Error, fmt.Sprintf("timestamp.json is answered with %d", a.status), "no client can update",
+		"look at what "+hostOf(p.Base)+" serves, and from which bucket or directory")
+	return true
+}
+
 // staleEdge: what is served is what the store has.
 func staleEdge(ctx context.Context, p *Patient, f *findings) error {
 	data, _, err := storage.Read(ctx, p.Store, repo.TimestampKey(p.Collection), repo.MaxTimestamp)
@@ -138,7 +192,7 @@ func staleEdge(ctx context.Context, p *Patient, f *findings) error {
 		return err
 	}
 	a, err := p.get(ctx, escaped(repo.TimestampKey(p.Collection)))
-	if err != nil || a.status != http.StatusOK || bytes.Equal(a.body, data) {
+	if err != nil || f.unserved(p, a) || a.status != http.StatusOK || bytes.Equal(a.body, data) {
 		return err
 	}
 	there, errThere := tuf.Parse[tuf.Timestamp](data, repo.MaxTimestamp)
@@ -195,7 +249,7 @@ func sameBytes(ctx context.Context, p *Patient, f *findings) error {
 		case a.header.Get("Content-Encoding") != "" && a.header.Get("Content-Encoding") != "identity":
 			f.add(Error, fmt.Sprintf("%s is compressed (%s) for those who ask for it as it is", s.name, a.header.Get("Content-Encoding")),
 				"clients that do not decompress compare the wrong bytes", do)
-		case s.data != nil && !bytes.Equal(a.body, s.data), !a.cut && int64(len(a.body)) != s.size:
+		case !a.has(s):
 			f.add(Error, fmt.Sprintf("%s has other bytes than were signed", s.name), "clients refuse it", do)
 		}
 	}
@@ -216,20 +270,21 @@ func compression(ctx context.Context, p *Patient, f *findings) error {
 		if a.status != http.StatusOK || a.header.Get("Content-Encoding") != "gzip" || a.cut {
 			continue
 		}
-		plain, err := gunzip(a.body)
-		if err != nil || int64(len(plain)) != s.size || s.data != nil && !bytes.Equal(plain, s.data) {
+		plain, err := gunzip(a.body, s.size)
+		if err != nil || !s.is(plain) {
 			f.add(Error, fmt.Sprintf("%s is something else after decompression", s.name), "clients refuse it", "turn compression off for metadata/ and targets/, or have it done by the CDN alone")
 		}
 	}
 	return nil
 }
 
-func gunzip(data []byte) ([]byte, error) {
+// gunzip decompresses what should be so many bytes, and one more if there are.
+func gunzip(data []byte, size int64) ([]byte, error) {
 	r, err := gzip.NewReader(bytes.NewReader(data))
 	if err != nil {
 		return nil, err
 	}
-	return io.ReadAll(io.LimitReader(r, maxAnswer))
+	return io.ReadAll(io.LimitReader(r, size+1))
 }
 
 // cors: pages of other origins may read it, errors included.
@@ -264,9 +319,6 @@ func transportSecurity(ctx context.Context, p *Patient, f *findings) error {
 	a, err := p.get(ctx, escaped(repo.TimestampKey(p.Collection)))
 	if err != nil || a.tls == nil || len(a.tls.PeerCertificates) == 0 {
 		return err
-	}
-	if a.tls.Version < tls.VersionTLS12 {
-		f.add(Error, "the server speaks "+tls.VersionName(a.tls.Version), "clients of today refuse it", "turn on TLS 1.2 and 1.3")
 	}
 	if left := a.tls.PeerCertificates[0].NotAfter.Sub(p.Now); left < soonExpires {
 		f.add(Warning, fmt.Sprintf("the certificate of %s expires in %v", hostOf(p.Base), left.Round(time.Hour)), "then nobody can update", "renew it, and find out why nothing has")

@@ -1,8 +1,10 @@
 package doctor
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -49,7 +51,7 @@ func (p *Patient) get(ctx context.Context, path string, header ...string) (*answ
 	if a.cut = len(body) > maxAnswer; a.cut {
 		a.body = body[:maxAnswer]
 	}
-	p.seen = append(p.seen, a)
+	p.seen = append(p.seen, answer{path: a.path, status: a.status, header: a.header})
 	return &a, nil
 }
 
@@ -61,12 +63,23 @@ func escaped(key string) string {
 
 // age is for how long a cache says to have kept the answer.
 func (a *answer) age() time.Duration {
-	seconds, err := strconv.Atoi(strings.TrimSpace(a.header.Get("Age")))
-	if err != nil || seconds < 0 {
-		return 0
-	}
-	return time.Duration(seconds) * time.Second
+	d, _ := seconds(a.header.Get("Age"))
+	return d
 }
+
+// seconds reads a delta-seconds of RFC 9111: section 1.2.2 takes what is too large
+// for 2^31.
+func seconds(text string) (time.Duration, bool) {
+	n, err := strconv.ParseUint(strings.TrimSpace(text), 10, 64)
+	if err != nil && !errors.Is(err, strconv.ErrRange) {
+		return 0, false
+	}
+	return time.Duration(min(n, 1<<31)) * time.Second, true
+}
+
+// revalidated is how caches say that they asked the server whether what they have
+// is still the newest: CloudFront, then Squid and Akamai.
+var revalidated = strings.NewReplacer("refreshhit", "", "refresh_hit", "")
 
 // cached reports whether the answer came out of a cache, as far as that says so.
 func (a *answer) cached() bool {
@@ -74,7 +87,7 @@ func (a *answer) cached() bool {
 		return true
 	}
 	for _, name := range []string{"X-Cache", "X-Cache-Status", "Cf-Cache-Status", "X-Proxy-Cache"} {
-		if strings.Contains(strings.ToLower(a.header.Get(name)), "hit") {
+		if strings.Contains(revalidated.Replace(strings.ToLower(a.header.Get(name))), "hit") {
 			return true
 		}
 	}
@@ -90,8 +103,8 @@ func (a *answer) fresh() (d time.Duration, known bool) {
 		case "no-cache", "no-store":
 			return 0, true
 		case "max-age", "s-maxage":
-			if seconds, err := strconv.Atoi(strings.Trim(value, `"`)); err == nil {
-				d, known = max(d, time.Duration(seconds)*time.Second), true
+			if told, ok := seconds(strings.Trim(value, `"`)); ok {
+				d, known = max(d, told), true
 			}
 		}
 	}
@@ -104,6 +117,19 @@ type sample struct {
 	name string // as people call it
 	data []byte // nil if it is not known
 	size int64
+}
+
+// is reports whether these bytes may be the sample.
+func (s *sample) is(data []byte) bool {
+	return int64(len(data)) == s.size && (s.data == nil || bytes.Equal(data, s.data))
+}
+
+// has reports whether the answer is the sample, as far as it was read.
+func (a *answer) has(s sample) bool {
+	if a.cut {
+		return s.size > int64(len(a.body)) && (s.data == nil || bytes.HasPrefix(s.data, a.body))
+	}
+	return s.is(a.body)
 }
 
 // samples is one object of each kind.
