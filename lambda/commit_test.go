@@ -405,7 +405,7 @@ func TestForeignKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.private = empty
-	if r := w.receipt(id); r.Refused == nil || !strings.Contains(r.Refused.Error, "does not hold") {
+	if r := w.receipt(id); r.Refused == nil || !strings.Contains(r.Refused.Error, "not this signer") {
 		t.Errorf("%+v", r)
 	}
 }
