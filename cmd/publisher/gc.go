@@ -115,7 +115,7 @@ func (a *app) newGC(ctx context.Context, c *trust.Collection, keep time.Duration
 		return nil, usage("remove it by the means of that store", "the store cannot delete objects")
 	}
 	g := &gc{app: a, c: c, collector: &repo.Collector{
-		Store: store, Collection: c.Name(), Cache: c.Cache(), Pin: committer.Pin, Now: a.now, Keep: keep,
+		Store: store, Collection: c.Name(), Cache: c.Cache(), Pin: committer.Pin, Now: a.now, Told: a.flags.now != "", Keep: keep,
 		Renew: func(ctx context.Context) error { _, err := committer.Renew(ctx, 0); return err },
 	}}
 	g.collector.Pending = g.pending
