@@ -123,7 +123,9 @@ func newScene(t *testing.T, op operation) *scene {
 		t.Fatal(err)
 	}
 	if s.old != nil {
-		s.reached = s.view().Root().Signed.Version
+		then := *s.world
+		then.now = s.before()
+		s.reached = then.view().Root().Signed.Version
 	}
 	return s
 }
