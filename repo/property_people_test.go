@@ -25,14 +25,13 @@ import (
 // comes of it, and what is refused, is what a model says; after each step check
 // is clean, and stock clients find what the model has and nothing else.
 func TestPropertyOfPeople(t *testing.T) {
-	t.Parallel()
-	steps := 12
 	if testing.Short() {
-		steps = 5
+		t.Skip("one goroutine, and long under the race detector")
 	}
+	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		c := newCrowd(t, rt)
-		for range rapid.IntRange(1, steps).Draw(rt, "steps") {
+		for range rapid.IntRange(1, 12).Draw(rt, "steps") {
 			c.pass(rt)
 			c.step(rt)
 		}
