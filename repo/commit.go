@@ -101,14 +101,8 @@ func (c *Committer) loader() *Loader {
 
 // commitOnto commits a submission on top of base, or fails with errRace.
 func (c *Committer) commitOnto(ctx context.Context, base *View, sub *Submission, taken *int64) (*Receipt, error) {
-	behind, err := base.behind(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if !behind {
-		if done, err := base.has(ctx, sub); done || err != nil {
-			return c.receipt(sub, base.Snapshot, base.Timestamp), err
-		}
+	if done, err := base.has(ctx, sub); done || err != nil {
+		return c.receipt(sub, base.Snapshot, base.Timestamp), err
 	}
 	p, err := verifySubmission(ctx, base, sub, c.Store, c.Now(), c.MaxNew)
 	if err != nil {
@@ -138,10 +132,8 @@ func (c *Committer) commitOnto(ctx context.Context, base *View, sub *Submission,
 	// The collection is at its new version, whatever happens to us now. What is
 	// published verifies under the root before too, so that the new one may come
 	// now or in another run.
-	if p.root != nil && base.Published() && !p.rootFirst() {
-		if err := c.writeRoot(ctx, p); err != nil {
-			return nil, err
-		}
+	if err := c.writeLastRoot(ctx, p); err != nil {
+		return nil, err
 	}
 	if err := c.remember(p, next); err != nil {
 		return nil, err
@@ -166,9 +158,12 @@ func (c *Committer) stillCurrent(ctx context.Context, base *View) error {
 	return nil
 }
 
-// has reports whether the submission is what is published: an earlier run of
-// this commit was interrupted before it could say so.
+// has reports whether the submission is what is published, all of it: an earlier
+// run of this commit was interrupted before it could say so.
 func (v *View) has(ctx context.Context, sub *Submission) (bool, error) {
+	if behind, err := v.behind(ctx); behind || err != nil {
+		return false, err
+	}
 	if !v.Published() || len(sub.Files) == 0 {
 		return false, nil
 	}
@@ -293,7 +288,7 @@ func earliest(a, b time.Time) time.Time {
 // them, and so before anything that clients look for, and one whose keys must
 // sign alone.
 func (c *Committer) writeSlots(ctx context.Context, p *proposal) error {
-	if !p.base.Published() || p.rootFirst() {
+	if p.root != nil && !p.rootLast() {
 		if err := c.writeRoot(ctx, p); err != nil {
 			return err
 		}
@@ -307,6 +302,14 @@ func (c *Committer) writeSlots(ctx context.Context, p *proposal) error {
 		}
 	}
 	return nil
+}
+
+// writeLastRoot writes a root that what is published verifies without.
+func (c *Committer) writeLastRoot(ctx context.Context, p *proposal) error {
+	if !p.rootLast() {
+		return nil
+	}
+	return c.writeRoot(ctx, p)
 }
 
 // writeRoot writes the next root. Its number cannot be skipped: who finds it

@@ -188,6 +188,7 @@ func payloadOf(role string, data []byte) ([]byte, error) {
 type signing struct {
 	ring    Keyring
 	missing []*ThresholdError // what the keyring could not do
+	signed  bool              // it could do something
 }
 
 // signInto is sign for one file of a submission: too few keys are noted.

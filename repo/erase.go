@@ -20,10 +20,11 @@ var ErrNoDelete = errors.New("the store cannot remove objects")
 // what an online signer's inbox has of it.
 //
 // First go the submissions, so that no signer publishes it anew, and the signer's
-// note that it was published, so that it is not missed; then timestamp.json, without which a client finds a clean end and a signer nothing
-// to refresh; then everything else, the first root last. Until that is gone
-// nobody can make a new collection of the same name, which would lie among the
-// remains of the old one. Whatever interrupts it, to run it again goes on.
+// note that it was published, so that it is not missed; then timestamp.json,
+// without which a client finds a clean end and a signer nothing to refresh; then
+// everything else, the first root last. Until that is gone nobody can make a new
+// collection of the same name, which would lie among the remains of the old one.
+// Whatever interrupts it, to run it again goes on.
 type Eraser struct {
 	Store      storage.Store
 	Inbox      storage.Store // nil if there is none

@@ -82,7 +82,7 @@ func later(a, b time.Time) time.Time {
 // whichever is later.
 func (p *proposal) graceUntil() time.Time {
 	running := p.inGrace(tuf.RoleSnapshot)
-	if p.root == nil || !p.base.Published() || p.rootFirst() {
+	if !p.rootLast() {
 		return running
 	}
 	until := p.now.Add(graceOf(&p.root.Signed)).UTC().Truncate(time.Second)
@@ -141,7 +141,7 @@ func signAlso[T tuf.Content](ctx context.Context, ring Keyring, role string, bef
 // roots is those that the finished set must verify under: the newest, and the
 // one before it if it is new.
 func (p *proposal) roots() []*tuf.Root {
-	if p.root != nil && p.base.Published() && !p.rootFirst() {
+	if p.rootLast() {
 		return []*tuf.Root{&p.base.Root().Signed, &p.root.Signed}
 	}
 	return []*tuf.Root{&p.newest().Signed}
@@ -150,6 +150,12 @@ func (p *proposal) roots() []*tuf.Root {
 // rootFirst reports whether the keys before are lost: nobody can sign for
 // clients that have not seen the new root.
 func (p *proposal) rootFirst() bool { return p.root != nil && p.root.Signed.Publisher.RootFirst }
+
+// rootLast reports whether there is a new root that comes after the timestamp:
+// for clients that have not seen it, the keys of the one before sign too.
+func (p *proposal) rootLast() bool {
+	return p.root != nil && p.base.Published() && !p.rootFirst()
+}
 
 // signInGrace adds the signatures of the keys that signed the published targets,
 // as long as clients may be at a root before. The error is a *GraceError if not

@@ -69,8 +69,8 @@ type Published struct {
 //
 // Errors to decide by: *ChangeError for a change that cannot be applied,
 // *DraftError where keys of others must sign too, *ThresholdError where no key is
-// at hand at all, *VerifyError for a collection that cannot
-// be trusted, and those of Commit.
+// at hand at all, *VerifyError for a collection that cannot be trusted, and those
+// of Commit.
 func (p *Publisher) Publish(ctx context.Context, changes []Change) (*Published, error) {
 	for lost := range maxRaces {
 		if err := giveWay(ctx, lost); err != nil {
@@ -80,14 +80,12 @@ func (p *Publisher) Publish(ctx context.Context, changes []Change) (*Published, 
 		if err != nil || plan.Empty() {
 			return &Published{Plan: plan}, err
 		}
-		taken := map[string]int64{}
-		sub, err := p.free(ctx, taken, func() (*Submission, error) { return p.sign(ctx, plan, taken) })
-		if plan.Empty() {
-			return &Published{Plan: plan}, err
-		}
-		var draft *DraftError
-		if err != nil && !errors.As(err, &draft) {
+		sub, draft, err := p.signFree(ctx, plan)
+		if err != nil {
 			return nil, err
+		}
+		if plan.Empty() {
+			return &Published{Plan: plan}, nil
 		}
 		if err := p.upload(ctx, plan); err != nil {
 			return nil, err
@@ -104,6 +102,17 @@ func (p *Publisher) Publish(ctx context.Context, changes []Change) (*Published, 
 		// signed is made again on top of theirs.
 	}
 	return nil, fmt.Errorf("publish: %w, %d times in a row", storage.ErrConflict, maxRaces)
+}
+
+// signFree signs a plan. Where signatures are missing it makes a draft, under
+// numbers that nobody has taken.
+func (p *Publisher) signFree(ctx context.Context, plan *Plan) (sub *Submission, draft *DraftError, err error) {
+	taken := map[string]int64{}
+	sub, err = p.free(ctx, taken, func() (*Submission, error) { return p.sign(ctx, plan, taken) })
+	if errors.As(err, &draft) {
+		err = nil
+	}
+	return sub, draft, err
 }
 
 // commit submits a plan, signed again under the next number as long as others,
@@ -167,32 +176,43 @@ func (p *Publisher) sign(ctx context.Context, plan *Plan, taken map[string]int64
 		sub.Files[tuf.RoleRoot] = plan.base.Root().Bytes()
 	}
 	s := &signing{ring: p.Keys}
-	anySigned := false
 	for _, role := range plan.order {
-		if plan.needless(role) {
-			plan.drop(role)
-			continue
-		}
-		f, err := p.signRole(ctx, s, plan, role, drafted[role], taken[role])
-		if err != nil {
+		if err := p.signAs(ctx, s, plan, role, drafted[role], taken[role], sub); err != nil {
 			return nil, err
 		}
-		if plan.optional && len(f.Signatures) == 0 {
-			plan.leave(role, s, sub)
-			continue
-		}
-		if role == tuf.RoleTargets && len(f.Signatures) > 0 {
-			if err := p.signInGrace(ctx, plan.base, f); err != nil {
-				return nil, err
-			}
-		}
-		anySigned = anySigned || len(f.Signatures) > 0 && !plan.started[role]
-		sub.Files[role] = f.Bytes()
 	}
-	if len(s.missing) > 0 && !p.Unsigned && !anySigned {
+	if len(s.missing) > 0 && !p.Unsigned && !s.signed {
 		return nil, s.missing[0]
 	}
 	return sub, s.result(sub)
+}
+
+// signAs signs the next version of a role into a submission, unless it turns
+// out that it need not be there.
+func (p *Publisher) signAs(
+	ctx context.Context, s *signing, plan *Plan, role string, drafted *tuf.File[tuf.Targets], taken int64, sub *Submission,
+) error {
+	if plan.needless(role) {
+		plan.drop(role)
+		return nil
+	}
+	f, err := p.signRole(ctx, s, plan, role, drafted, taken)
+	if err != nil {
+		return err
+	}
+	signed := len(f.Signatures) > 0
+	if plan.optional && !signed {
+		plan.leave(role, s, sub)
+		return nil
+	}
+	if role == tuf.RoleTargets && signed {
+		if err := p.signInGrace(ctx, plan.base, f); err != nil {
+			return err
+		}
+	}
+	s.signed = s.signed || signed && !plan.started[role]
+	sub.Files[role] = f.Bytes()
+	return nil
 }
 
 // signRole signs the next version of a role as far as the keyring goes, that of

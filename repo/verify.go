@@ -342,7 +342,7 @@ func checkSigners[T tuf.Content](f *tuf.File[T], all []signers) error {
 // checkOldRoot wants targets to verify also under the root before a new one:
 // clients may have read that, and no newer one.
 func (p *proposal) checkOldRoot() error {
-	if p.root == nil || !p.base.Published() || p.rootFirst() {
+	if !p.rootLast() {
 		return nil
 	}
 	old := &p.base.Root().Signed
