@@ -118,6 +118,7 @@ func (p *Plan) apply(ctx context.Context, c Change, adds map[[2]string]Change) e
 		return p.applyDelegation(ctx, c)
 	case TypeWitness:
 		p.used[c.Role] = c
+		delete(p.spare, c.Role)
 		if err := p.renew(ctx, c.Role); err != nil {
 			return err
 		}

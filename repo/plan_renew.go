@@ -73,7 +73,7 @@ func (p *Plan) renewForStart(ctx context.Context, role string) error {
 	if err != nil || above == nil || len(above.Signed.Publisher.Initial[role]) == 0 {
 		return err
 	}
-	if p.content[parent] == nil {
+	if !p.renewed[parent] {
 		p.spare[parent] = true
 	}
 	return p.renew(ctx, parent)
@@ -82,18 +82,26 @@ func (p *Plan) renewForStart(ctx context.Context, role string) error {
 // needless reports whether a role need not be signed: it is in the plan in case
 // that one below it had to be started, and none was.
 func (p *Plan) needless(role string) bool {
-	_, asked := p.used[role]
-	i := slices.IndexFunc(p.Roles, func(r RolePlan) bool { return r.Role == role })
-	if !p.spare[role] || asked || i < 0 {
+	if !p.unchanged(role) {
 		return false
 	}
-	r := p.Roles[i]
-	r.Renewed = false
 	for child := range p.content[role].Publisher.Initial {
 		if p.started[child] {
 			return false
 		}
 	}
+	return true
+}
+
+// unchanged reports whether a role is in the plan only in case that one below it
+// must be started.
+func (p *Plan) unchanged(role string) bool {
+	i := slices.IndexFunc(p.Roles, func(r RolePlan) bool { return r.Role == role })
+	if !p.spare[role] || i < 0 {
+		return false
+	}
+	r := p.Roles[i]
+	r.Renewed = false
 	return r.empty()
 }
 

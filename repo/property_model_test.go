@@ -325,6 +325,7 @@ func held(mine, keys []string) (n int) {
 // judge works out who can sign, and how it ends.
 func (v *verdict) judge(ring forge.Ring, notes map[string]note) {
 	mine := slices.Collect(maps.Keys(ring))
+	v.delegators(mine, notes)
 	missing, signed := false, false
 	for _, role := range v.changed {
 		by := v.after.deciding(role)
@@ -347,10 +348,27 @@ func (v *verdict) judge(ring forge.Ring, notes map[string]note) {
 	}
 }
 
+// delegators adds the roles above those that wait for their people, and that none
+// of them signs now: these must be started again.
+func (v *verdict) delegators(mine []string, notes map[string]note) {
+	for _, role := range slices.Clone(v.changed) {
+		if held(mine, v.after.deciding(role).Keys) == 0 && v.vain(role, notes) && !slices.Contains(v.changed, above(role)) {
+			v.changed = append(v.changed, above(role))
+		}
+	}
+	slices.Sort(v.changed)
+}
+
 // startable reports whether a role may begin empty, signed by nobody's keys.
 func (v *verdict) startable(role string, notes map[string]note) bool {
+	return v.vain(role, notes) && slices.Contains(v.changed, above(role))
+}
+
+// vain reports whether a role vouches for nothing, and its people have not
+// published it yet.
+func (v *verdict) vain(role string, notes map[string]note) bool {
 	b := v.after.Books[role]
-	if role == tuf.RoleTargets || len(b.Targets)+len(b.Grants) > 0 || !slices.Contains(v.changed, above(role)) {
+	if role == tuf.RoleTargets || len(b.Targets)+len(b.Grants) > 0 {
 		return false
 	}
 	n, was := notes[role]

@@ -235,7 +235,7 @@ func (p *Publisher) signRole(ctx context.Context, s *signing, plan *Plan, role s
 	if err := signInto(ctx, s, role, r, keys, f); err != nil || len(s.missing) == before {
 		return f, err
 	}
-	started, err := p.start(ctx, plan, role, after)
+	started, err := p.start(ctx, plan, role, after, len(f.Signatures) > 0)
 	if started != nil {
 		s.missing, f = s.missing[:before], started
 	}

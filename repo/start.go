@@ -19,13 +19,14 @@ import (
 
 // start signs the first version of a role whose keys are elsewhere. It returns
 // nil for a role that is not empty, or that its people have signed before: only
-// they can.
-func (p *Publisher) start(ctx context.Context, plan *Plan, role string, after int64) (*tuf.File[tuf.Targets], error) {
+// they can. One that some of its people have signed now waits for the others,
+// unless the role above it changes anyway.
+func (p *Publisher) start(ctx context.Context, plan *Plan, role string, after int64, signed bool) (*tuf.File[tuf.Targets], error) {
 	if ok, err := plan.startable(ctx, role); !ok {
 		return nil, err
 	}
 	d, parent, err := plan.delegator(ctx, role)
-	if err != nil {
+	if err != nil || signed && plan.unchanged(parent) {
 		return nil, err
 	}
 	above := plan.content[parent]
@@ -86,7 +87,7 @@ func (p *Plan) like(d *Draft) *Plan {
 		finish(c.content[role])
 	}
 	for role := range p.spare {
-		if d.Files[role] == nil {
+		if d.Files[role] == nil && p.unchanged(role) {
 			c.drop(role)
 		}
 	}
