@@ -112,6 +112,7 @@ func CheckPattern(pattern string) error {
 // A DelegationInfo is a delegation as people are shown it.
 type DelegationInfo struct {
 	Role        string   `json:"role"`
+	Parent      string   `json:"parent"` // the role that delegates to it
 	Paths       []string `json:"paths"`
 	KeyIDs      []string `json:"keyids"`
 	Threshold   int64    `json:"threshold"`
@@ -120,6 +121,10 @@ type DelegationInfo struct {
 	// Waiting says that its people have published nothing yet.
 	Waiting bool `json:"waiting,omitzero"`
 }
+
+// CheckName fails with a *NameError if another role delegates to this one than
+// its name says.
+func (d DelegationInfo) CheckName() error { return checkNamed(d.Parent, d.Role) }
 
 // Delegations is every delegation of the collection as it would be after these
 // changes, in the order in which clients ask the roles.
@@ -140,7 +145,7 @@ func (v *View) Delegations(ctx context.Context, changes ...Change) ([]Delegation
 		waiting, err := v.waiting(ctx, above, n.name)
 		d := n.delegation()
 		all = append(all, DelegationInfo{
-			Role: n.name, Paths: d.Paths, KeyIDs: peopleOf(above, d), Threshold: d.Threshold, Terminating: d.Terminating,
+			Role: n.name, Parent: n.parent, Paths: d.Paths, KeyIDs: peopleOf(above, d), Threshold: d.Threshold, Terminating: d.Terminating,
 			Waiting: waiting,
 		})
 		return false, err

@@ -126,6 +126,14 @@ func (e *Rejection) Untimely() bool {
 	return atOnce && !strings.HasSuffix(text, rootExpired) || strings.HasPrefix(text, "it expires at ")
 }
 
+// Misnamed reports whether a role delegates to one whose name says that another
+// does, and which role that is, as people call it. It also knows a rejection that
+// has come in a receipt.
+func (e *Rejection) Misnamed() (parent string, ok bool) {
+	parent, _, ok = strings.Cut(e.Reason.Error(), nameText)
+	return parent, ok
+}
+
 // rootExpired ends the rejection of what nobody could see, because it is the
 // published root that has expired.
 const rootExpired = ": clients take nothing until there is a new one"

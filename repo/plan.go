@@ -30,6 +30,7 @@ type Plan struct {
 	uploads  []Change                // whose bytes the store may lack
 	order    []string                // of content, whoever delegates after those below
 	edits    map[string]Change       // the last change of each delegation, by role
+	parents  map[string]string       // who delegates, of edits
 	used     map[string]Change       // the last change of a target or of the signatures, by role
 	resigned map[string]bool         // roles that lose signatures they need
 	renewed  map[string]bool         // roles to be signed again as they are
@@ -90,7 +91,7 @@ func (v *View) CheckChanges(ctx context.Context, changes []Change) error {
 func (v *View) newPlan() *Plan {
 	p := &Plan{
 		First: !v.Published(), base: v, content: map[string]*tuf.Targets{},
-		edits: map[string]Change{}, used: map[string]Change{},
+		edits: map[string]Change{}, parents: map[string]string{}, used: map[string]Change{},
 		resigned: map[string]bool{}, renewed: map[string]bool{}, started: map[string]bool{}, spare: map[string]bool{},
 	}
 	if p.First {

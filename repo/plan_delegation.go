@@ -23,7 +23,7 @@ var (
 	ErrNoKeys  = errors.New("it has no keys yet")
 )
 
-// parentOf is the role that delegates to role; its name tells.
+// parentOf is the role that delegates to role, as its name tells.
 func parentOf(role string) string {
 	if i := strings.LastIndexByte(role, '.'); i >= 0 {
 		return role[:i]
@@ -36,14 +36,15 @@ func (p *Plan) applyDelegation(ctx context.Context, c Change) error {
 	if err := CheckDelegation(c.Role); err != nil {
 		return err
 	}
-	if err := p.checkOnlyParent(ctx, c.Role); err != nil {
-		return err
-	}
-	t, err := p.role(ctx, parentOf(c.Role))
+	parent, err := p.parent(ctx, c)
 	if err != nil {
 		return err
 	}
-	p.edits[c.Role] = c
+	t, err := p.role(ctx, parent)
+	if err != nil {
+		return err
+	}
+	p.edits[c.Role], p.parents[c.Role] = c, parent
 	i := slices.IndexFunc(t.Delegations.Roles, func(d tuf.DelegatedRole) bool { return d.Name == c.Role })
 	switch {
 	case c.Action == Remove && i < 0:
@@ -66,19 +67,41 @@ func (p *Plan) applyDelegation(ctx context.Context, c Change) error {
 	return p.edit(c, &t.Delegations.Roles[i], t.Delegations.Keys)
 }
 
-// checkOnlyParent refuses a role that some other role delegates to than its name
-// says: it would have two.
-func (p *Plan) checkOnlyParent(ctx context.Context, role string) error {
-	_, parent, err := p.delegator(ctx, role)
+// parent is the role whose file has the delegation that changes, or gets it. That
+// of another role than the name says is not added to: whoever adds means another
+// one, and the role would have two. The error is a *NameError then.
+func (p *Plan) parent(ctx context.Context, c Change) (string, error) {
+	_, parent, err := p.delegator(ctx, c.Role)
 	switch {
 	case errors.Is(err, ErrNoRole):
-		return nil
+		return parentOf(c.Role), nil
 	case err != nil:
-		return err
-	case parent != parentOf(role):
-		return fmt.Errorf("%s delegates to it already", RoleToNotary(parent))
+		return "", err
+	case c.Action != Add:
+		return parent, nil
 	}
-	return nil
+	return parent, checkNamed(parent, c.Role)
+}
+
+// A NameError reports a delegation from another role than the name of its role
+// says. Whoever may delegate something could take any name by it, and its owner
+// could not have it then: no role is delegated to twice.
+type NameError struct {
+	Role   string
+	Parent string // the role that delegates to it, or would
+}
+
+func (e *NameError) Error() string {
+	return RoleToNotary(e.Parent) + nameText + RoleToNotary(parentOf(e.Role)) + " may"
+}
+
+const nameText = " delegates to it, and by its name only "
+
+func checkNamed(parent, role string) error {
+	if parent == parentOf(role) {
+		return nil
+	}
+	return &NameError{Role: role, Parent: parent}
 }
 
 // edit applies a change to a delegation; keys is the table of its parent.
@@ -220,7 +243,7 @@ func (p *Plan) checkGone(reached map[string]bool) error {
 		}
 	}
 	for role, c := range p.edits {
-		if parent := parentOf(role); !reached[parent] && c.Action != Remove {
+		if parent := p.parents[role]; !reached[parent] && c.Action != Remove {
 			return gone(c, parent)
 		}
 	}

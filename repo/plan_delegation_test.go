@@ -466,18 +466,75 @@ func TestMoreForWaiting(t *testing.T) {
 	w.pulls(map[string]string{"r/x": "1"})
 }
 
-// TestOtherParent: a role that other software has delegated from elsewhere is not
-// delegated to again.
+// misnamed is a collection with a delegation that was published before its name
+// counted: ci, of which it is below, delegates to releases.
+func misnamed(t *testing.T) *world {
+	t.Helper()
+	base := family(t)
+	base.delegate(tuf.RoleTargets, "releases", "ci/*")
+	w := tampering(t, base)
+	var d, key any
+	id := ""
+	w.resign(tuf.RoleTargets, func(o object) {
+		all := o["delegations"].(object)
+		roles := all["roles"].([]any)
+		d, all["roles"] = roles[1], roles[:1]
+		id = d.(object)["keyids"].([]any)[0].(string)
+		key = all["keys"].(object)[id]
+		delete(all["keys"].(object), id)
+	})
+	w.resign("ci", func(o object) {
+		all := o["delegations"].(object)
+		all["roles"] = append(all["roles"].([]any), d)
+		all["keys"].(object)[id] = key
+	})
+	return w.world
+}
+
+// parents is who delegates to each role.
+func (w *world) parents() map[string]string {
+	w.t.Helper()
+	all, err := w.view().Delegations(w.t.Context())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	parents := map[string]string{}
+	for _, d := range all {
+		parents[d.Role] = d.Parent
+	}
+	return parents
+}
+
+// TestOtherParent: a role that another one delegates to than its name says is not
+// delegated to again. It works as it is, its delegation can change, and once it is
+// gone its name is free for who may give it.
 func TestOtherParent(t *testing.T) {
-	w := newWorld(t)
-	w.mustPublish()
-	w.delegate(tuf.RoleTargets, "a", "a/*")
-	w.delegate(tuf.RoleTargets, "a.b", "a/b/*")
-	_, err := w.publish(delegating("a.b", 0, []tuf.Key{w.ring.Generate(t)}, "a/b/c"))
-	var c *repo.ChangeError
-	if !errors.As(err, &c) || !strings.Contains(err.Error(), "targets delegates to it already") {
+	w := misnamed(t)
+	key := w.ring.Generate(t)
+	_, err := w.publish(delegating("releases", 0, []tuf.Key{key}, "ci/*"))
+	if !errors.As(err, new(*repo.NameError)) || !strings.Contains(err.Error(), "targets/ci delegates to it, and by its name only targets may") {
 		t.Errorf("error %v", err)
 	}
+	w.mustPublish(in("releases", add("ci/x", "1")))
+	w.mustPublish(in("ci", add("ci/y", "2")))
+	both := repo.Change{Action: repo.Update, Type: repo.TypeDelegation, Role: "releases", Delegation: &repo.DelegationChange{
+		Keys: []tuf.Key{key}, Paths: []string{"ci/*/*"},
+	}}
+	w.mustPublish(both)
+	if diff := cmp.Diff(map[string]string{"ci": "targets", "ci.deep": "ci", "releases": "ci"}, w.parents()); diff != "" {
+		t.Error(diff)
+	}
+	w.pulls(map[string]string{"ci/x": "1", "ci/y": "2", "old": "1"})
+	_, err = w.publish(both, dropping("ci"))
+	if err == nil || !strings.Contains(err.Error(), "update delegation targets/releases: the delegation to targets/ci is removed") {
+		t.Errorf("error %v", err)
+	}
+	w.mustPublish(dropping("releases"))
+	w.mustPublish(delegating("releases", 0, []tuf.Key{key}, "ci/*"))
+	if diff := cmp.Diff(map[string]string{"ci": "targets", "ci.deep": "ci", "releases": "targets"}, w.parents()); diff != "" {
+		t.Error(diff)
+	}
+	w.mustBeClean()
 }
 
 // TestDropTree: who takes a delegation away and then the one above it wants both

@@ -93,7 +93,7 @@ func TestRejectTree(t *testing.T) { refused(t, family(t), forge.Tree()) }
 func TestDepth(t *testing.T) {
 	f := newForge(t, family(t))
 	f.Chain(32)
-	f.Target("r31", "r/x")
+	f.Target(forge.Link(31), "r/x")
 	if _, _, err := f.commit(); err != nil {
 		t.Fatal(err)
 	}

@@ -361,7 +361,10 @@ func (p *proposal) checkNode(ctx context.Context, n node, signers tuf.Role, keys
 	case len(n.chain) > maxDepth:
 		return reject(n.role, "it lies more than %d delegations deep", maxDepth)
 	}
-	var err error
+	err := p.checkName(n)
+	if err != nil {
+		return err
+	}
 	if n.file, err = p.file(ctx, n.role); err != nil {
 		return err
 	}
@@ -390,6 +393,18 @@ func (p *proposal) checkNode(ctx context.Context, n node, signers tuf.Role, keys
 		if err := p.checkNode(ctx, child, role, n.file.Signed.Delegations.Keys); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// checkName refuses a new delegation from another role than the name says. One that
+// is published may stay, change and go: nobody else can use that name anyway.
+func (p *proposal) checkName(n node) error {
+	if n.role == tuf.RoleTargets || p.delegatedBefore(n) {
+		return nil
+	}
+	if err := checkNamed(n.parent, n.role); err != nil {
+		return &Rejection{Role: n.role, Reason: err}
 	}
 	return nil
 }
@@ -437,11 +452,16 @@ func (p *proposal) checkOffline(n node, d *tuf.DelegatedRole) error {
 // checkOld lets a delegation without a file stay that another writer has
 // published: clients fail there as it is.
 func (p *proposal) checkOld(n node) error {
-	before := p.base.Targets[n.parent]
-	if before == nil || findDelegation(&before.Signed, n.role) == nil {
+	if !p.delegatedBefore(n) {
 		return reject(n.role, "its delegation comes without its first version, and no client passes over a delegation whose role has no file")
 	}
 	return nil
+}
+
+// delegatedBefore reports whether the delegation is published already.
+func (p *proposal) delegatedBefore(n node) bool {
+	before := p.base.Targets[n.parent]
+	return before != nil && findDelegation(&before.Signed, n.role) != nil
 }
 
 // file is the role's file in the finished set, nil if it has none. One that the

@@ -18,6 +18,7 @@ func TestClockHint(t *testing.T) {
 		{"root", "it expires at 2030-01-01T00:00:00Z, more than 17520h0m0s from now", "date -u "},
 		{"root", "it expired at 2020-01-01T00:00:00Z: clients take nothing until there is a new one", "publisher root a/b --renew"},
 		{"targets", "its target x is not in the store", "publisher status a/b, then publisher reset a/b -n NUMBER"},
+		{"releases", "targets/ci delegates to it, and by its name only targets may", "publisher delegation add a/b targets/ci/NAME: what targets/ci delegates"},
 	} {
 		err := a.explain(c, &repo.Rejection{Role: row.role, Reason: errors.New(row.reason)})
 		if code, hint := diagnose(err); code != exitFailed || !strings.HasPrefix(hint, row.hint) {

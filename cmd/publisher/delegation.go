@@ -180,6 +180,9 @@ func stagingHint(c *trust.Collection, err error) error {
 	if errors.Is(err, repo.ErrNoRole) {
 		return hinted(err, "publisher delegation list %s shows what is there", c.Name())
 	}
+	if change, ok := errors.AsType[*repo.ChangeError](err); ok && errors.As(err, new(*repo.NameError)) {
+		return hinted(err, "%s", completion(c, change))
+	}
 	return hinted(err, "publisher delegation list %[1]s shows roles and paths, publisher status %[1]s what is staged", c.Name())
 }
 

@@ -36,7 +36,10 @@ func (a *app) listDelegations(ctx context.Context, collection string) error {
 		return err
 	}
 	for i := range all {
-		all[i].Role = repo.RoleToNotary(all[i].Role)
+		if err := all[i].CheckName(); err != nil {
+			a.warnf("%s: %s", repo.RoleToNotary(all[i].Role), err)
+		}
+		all[i].Role, all[i].Parent = repo.RoleToNotary(all[i].Role), repo.RoleToNotary(all[i].Parent)
 		if all[i].Waiting {
 			a.infof("%s has published nothing yet", all[i].Role)
 		}

@@ -63,6 +63,9 @@ func runDelegationRemove(ctx context.Context, a *app, args []string, o delegatio
 	if err != nil {
 		return err
 	}
+	if err := d.CheckName(); err != nil {
+		a.warnf("%s: %s: it is %s that changes", repo.RoleToNotary(role), err, repo.RoleToNotary(d.Parent))
+	}
 	change := repo.Change{Action: repo.Remove, Type: repo.TypeDelegation, Role: role}
 	if len(args) == 2 && len(o.paths) == 0 && !o.allPaths {
 		ok, err := a.confirm(fmt.Sprintf("remove the delegation to %s of %s, and what lies below it?", repo.RoleToNotary(role), c.Name()))

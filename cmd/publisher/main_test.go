@@ -57,6 +57,7 @@ func TestScripts(t *testing.T) {
 			"let":     let,
 
 			"announce": announce,
+			"misname":  misname,
 			"expand":   expand,
 			"dev":      devServer,
 			"onejson":  onejson,
@@ -138,6 +139,18 @@ func announce(ts *testscript.TestScript, neg bool, args []string) {
 	store, err := dir.Open(filepath.Join(ts.Getenv("WORK"), "store"))
 	ts.Check(err)
 	ts.Check(forge.Announce(context.Background(), store, args[0], ring, version))
+}
+
+func misname(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: misname COLLECTION ROLE PARENT")
+	}
+	ring, err := forge.ReadRing(filepath.Join(ts.Getenv("WORK"), "trust"))
+	ts.Check(err)
+	store, err := dir.Open(filepath.Join(ts.Getenv("WORK"), "store"))
+	ts.Check(err)
+	h := forge.Hand{Store: store, Collection: args[0], Ring: ring}
+	ts.Check(h.Misname(context.Background(), args[1], args[2]))
 }
 
 func eventually(ts *testscript.TestScript, neg bool, args []string) {

@@ -191,12 +191,15 @@ func (a *app) heldOf(ids []string) int {
 	return n
 }
 
-// completion tells how a delegation that cannot be published yet becomes whole,
+// completion tells how a delegation that cannot be published as it is becomes whole,
 // or nothing for another error.
 func completion(c *trust.Collection, e *repo.ChangeError) string {
 	role := repo.RoleToNotary(e.Change.Role)
 	outside, isOutside := errors.AsType[*repo.OutsideError](e)
+	name, isName := errors.AsType[*repo.NameError](e)
 	switch {
+	case isName:
+		return fmt.Sprintf("publisher delegation remove %s %s first: it takes the name from %s", c.Name(), role, repo.RoleToNotary(name.Parent))
 	case isOutside:
 		return fmt.Sprintf("publisher remove %s %s -r %s first, or leave it a path", c.Name(), outside.Target, repo.RoleToNotary(outside.Role))
 	case errors.Is(e, repo.ErrNoPaths):

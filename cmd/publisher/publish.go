@@ -321,6 +321,9 @@ func (a *app) explain(c *trust.Collection, err error) error {
 	case refused.Untimely():
 		return a.clockHint(c, err)
 	case refused.Role != tuf.RoleRoot:
+		if parent, ok := refused.Misnamed(); ok {
+			return hinted(err, "publisher delegation add %[1]s %[2]s/NAME: what %[2]s delegates has names below its own", c.Name(), parent)
+		}
 		return undo(c, err, exitFailed)
 	case strings.Contains(refused.Reason.Error(), "expired"):
 		return hinted(err, "publisher root %s --renew", c.Name())

@@ -3,23 +3,13 @@ package main
 import (
 	"context"
 	"slices"
-	"strings"
 
 	"publisher/repo"
-	"publisher/repo/tuf"
 )
 
 // This file is the rotation of a delegation's keys. They stand in the file of the
 // role above it, and no root has to do with them: the snapshot shows that file
 // and the one that the new keys have signed at once.
-
-// above is the role that delegates to the rotated one; its name tells.
-func (r *rotation) above() string {
-	if i := strings.LastIndexByte(r.role, '.'); i >= 0 {
-		return r.role[:i]
-	}
-	return tuf.RoleTargets
-}
 
 // delegationDone reports whether the delegation has just the new keys.
 func (r *rotation) delegationDone() bool {
@@ -31,7 +21,7 @@ func (r *rotation) delegationDone() bool {
 // delegationSignatures is who signs: the role above with the keys in force, the
 // delegation with its new ones.
 func (r *rotation) delegationSignatures() []signingPlan {
-	return []signingPlan{r.keysInForce(r.above(), "", r.upper), r.newKeys(r.turns[0])}
+	return []signingPlan{r.keysInForce(r.turns[0].parent, "", r.upper), r.newKeys(r.turns[0])}
 }
 
 // publishDelegation publishes the new keys, and nothing else that is staged.
@@ -39,7 +29,7 @@ func (r *rotation) publishDelegation(ctx context.Context, drafts *openDrafts, p 
 	t := r.turns[0]
 	gone := slices.DeleteFunc(slices.Clone(t.old.KeyIDs), func(id string) bool { return slices.Contains(idsOf(t.keys), id) })
 	change := repo.Change{
-		Action: repo.Add, Type: repo.TypeDelegation, Role: r.role,
+		Action: repo.Update, Type: repo.TypeDelegation, Role: r.role,
 		Delegation: &repo.DelegationChange{Keys: t.keys, RemoveKeys: gone, Threshold: t.threshold},
 	}
 	done, err := r.app.publishChanges(ctx, drafts, p, []repo.Change{change}, r.o.draft)

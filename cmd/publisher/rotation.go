@@ -38,6 +38,7 @@ type rotation struct {
 // A turn is the old and the new keys of one role.
 type turn struct {
 	role      string
+	parent    string // the role that delegates to it, if it is a delegation
 	old       tuf.Role
 	keys      []tuf.Key // the new ones, as far as they are known
 	make      int       // how many are made beside them, after the user has agreed
@@ -140,13 +141,6 @@ func (r *rotation) decide(ctx context.Context) error {
 	if r.moves() && len(given) > 0 {
 		return usage("leave out -k, and rotate each of them then", "-k does not go with a move, which takes two roles along")
 	}
-	if r.delegated() {
-		upper, err := r.turnOf(ctx, r.above())
-		if err != nil {
-			return err
-		}
-		r.upper = upper.old
-	}
 	roles := r.roles()
 	if begun.Role == r.role && begun.Online == r.after.Online && len(begun.Roles) > len(roles) {
 		roles = onlineRoles // they have moved, as far as the settings say
@@ -160,6 +154,13 @@ func (r *rotation) decide(ctx context.Context) error {
 			return err
 		}
 		r.turns = append(r.turns, t)
+	}
+	if r.delegated() {
+		upper, err := r.turnOf(ctx, r.turns[0].parent)
+		if err != nil {
+			return err
+		}
+		r.upper = upper.old
 	}
 	if !r.resumes(begun) {
 		return nil
@@ -191,7 +192,7 @@ func (r *rotation) turnOf(ctx context.Context, role string) (turn, error) {
 	}
 	for _, d := range all {
 		if d.Role == role {
-			return turn{role: role, old: tuf.Role{KeyIDs: d.KeyIDs, Threshold: d.Threshold}}, nil
+			return turn{role: role, parent: d.Parent, old: tuf.Role{KeyIDs: d.KeyIDs, Threshold: d.Threshold}}, nil
 		}
 	}
 	return turn{}, fmt.Errorf("%w: %s", repo.ErrNoRole, repo.RoleToNotary(role))

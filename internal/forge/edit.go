@@ -1,7 +1,7 @@
 package forge
 
 import (
-	"fmt"
+	"strings"
 
 	"publisher/repo/tuf"
 )
@@ -61,11 +61,14 @@ func (f *Forge) deepKey() tuf.Key {
 	return tuf.Key{}
 }
 
+// Link is the name of a role of a Chain, the first of which is 0.
+func Link(n int) string { return "r" + strings.Repeat(".r", n) }
+
 // Chain adds a line of roles below targets.
 func (f *Forge) Chain(depth int) {
 	parent := "targets"
 	for n := range depth {
-		name := fmt.Sprint("r", n)
+		name := Link(n)
 		f.Role(f.Delegate(parent, name, "r/*"))
 		parent = name
 	}

@@ -366,7 +366,19 @@ func Tree() []Row {
 				f.At("targets", "delegations")["roles"].([]any)[1])
 			f.At("ci", "delegations")["keys"] = f.At("targets", "delegations", "keys")
 			f.list(f.At("ci", "delegations", "keys"), f.deepKey())
-		}, "delegated to twice"},
+		}, "targets/x: targets/ci delegates to it, and by its name only targets may"},
+		{"a delegation whose name is another role's to give", func(f *Forge) {
+			f.Role(f.Delegate("ci", "releases", "ci/*"))
+		}, "targets/releases: targets/ci delegates to it, and by its name only targets may"},
+		{"a delegation of targets whose name is another role's to give", func(f *Forge) {
+			f.Role(f.Delegate("targets", "ci.more", "ci/*"))
+		}, "targets/ci/more: targets delegates to it, and by its name only targets/ci may"},
+		{"a delegation that is handed to another role", func(f *Forge) {
+			all := f.At("ci", "delegations")
+			f.At("targets", "delegations")["roles"] = append(f.At("targets", "delegations")["roles"].([]any), all["roles"].([]any)[0])
+			f.list(f.At("targets", "delegations", "keys"), f.deepKey())
+			delete(f.Files["ci"], "delegations")
+		}, "targets/ci/deep: targets delegates to it, and by its name only targets/ci may"},
 		{"a role that delegates to itself", func(f *Forge) { f.Delegate("ci", "ci", "ci/*") }, "delegated to twice"},
 		{"a cycle", func(f *Forge) { f.Delegate("ci.deep", "ci", "ci/*") }, "delegated to twice"},
 		{"depth 33", func(f *Forge) { f.Chain(33) }, "more than 32 delegations deep"},

@@ -55,23 +55,33 @@ func Announce(ctx context.Context, store storage.Store, collection string, ring 
 	}
 	next := old.Signed
 	next.Version = version
-	f, err := tuf.New(next)
+	f, err := again(ctx, ring, tuf.RoleTimestamp, next, old.Signatures)
 	if err != nil {
 		return err
 	}
-	for _, s := range old.Signatures {
-		signer, err := ring.Signer(ctx, tuf.RoleTimestamp, s.KeyID)
+	_, err = store.Put(ctx, key, bytes.NewReader(f.Bytes()), there)
+	return err
+}
+
+// again is a file with the next content, signed with the keys that signed the
+// content before.
+func again[T tuf.Content](ctx context.Context, ring repo.Keyring, role string, next T, by []tuf.Signature) (*tuf.File[T], error) {
+	f, err := tuf.New(next)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range by {
+		signer, err := ring.Signer(ctx, role, s.KeyID)
 		if err != nil {
-			return fmt.Errorf("key %s: %w", s.KeyID, err)
+			return nil, fmt.Errorf("key %s: %w", s.KeyID, err)
 		}
 		sig, err := signer.SignMessage(bytes.NewReader(f.Payload()))
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if err := f.AddSignature(s.KeyID, sig); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	_, err = store.Put(ctx, key, bytes.NewReader(f.Bytes()), there)
-	return err
+	return f, nil
 }
