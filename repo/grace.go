@@ -165,11 +165,11 @@ func (p *Publisher) signInGrace(ctx context.Context, base *View, f *tuf.File[tuf
 	if until.IsZero() {
 		return nil
 	}
-	current, err := base.Role(ctx, tuf.RoleTargets)
+	left, err := base.leftInGrace(ctx, f)
 	if err != nil {
 		return err
 	}
-	missing, err := signAlso(ctx, p.Keys, tuf.RoleTargets, current.Signatures, f)
+	missing, err := signAlso(ctx, p.Keys, tuf.RoleTargets, left, f)
 	if err == nil && len(missing) > 0 {
 		err = &GraceError{Until: until}
 	}
@@ -185,22 +185,41 @@ func (v *View) grace() time.Time {
 	return runningGrace(v.Timestamp.Head(), v.loader.Now)
 }
 
+// leftInGrace is the signatures of the published targets by keys that have not
+// signed f. Only good ones count, of keys that this root or one before it names:
+// no client has needed others, which could once be added by anybody, and whose
+// keys nobody may have.
+func (v *View) leftInGrace(ctx context.Context, f *tuf.File[tuf.Targets]) ([]tuf.Signature, error) {
+	current, err := v.current(ctx, tuf.RoleTargets)
+	if err != nil || current == nil {
+		return nil, err
+	}
+	left := slices.DeleteFunc(slices.Clone(current.Signatures), func(s tuf.Signature) bool { return signedWith(f.Signatures, s.KeyID) })
+	if len(left) == 0 {
+		return nil, nil
+	}
+	by, err := v.signersBefore(ctx, tuf.RoleTargets)
+	if err != nil {
+		return nil, err
+	}
+	root := &v.Root().Signed
+	by = append(by, signers{root.Roles[tuf.RoleTargets].KeyIDs, root.Keys})
+	return slices.DeleteFunc(left, func(s tuf.Signature) bool { return !isGood(current, s.KeyID, by) }), nil
+}
+
 // checkGrace wants targets, in a grace, to be signed by all who signed the
-// version before. Whether their signatures are good only clients at the root
-// before can tell, and only they would be harmed.
+// version before.
 func (p *proposal) checkGrace(ctx context.Context) error {
 	f, until := p.targets[tuf.RoleTargets], p.base.grace()
 	if f == nil || until.IsZero() || p.rootFirst() || p.restart(tuf.RoleTimestamp) > 0 {
 		return nil
 	}
-	current, err := p.base.current(ctx, tuf.RoleTargets)
-	if err != nil || current == nil {
+	left, err := p.base.leftInGrace(ctx, f)
+	if err != nil {
 		return err
 	}
-	for _, s := range current.Signatures {
-		if !signedWith(f.Signatures, s.KeyID) {
-			return &GraceError{Until: until}
-		}
+	if len(left) > 0 {
+		return &GraceError{Until: until}
 	}
 	return nil
 }

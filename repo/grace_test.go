@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -208,6 +210,41 @@ func TestTargetsInGrace(t *testing.T) {
 		t.Errorf("%d keys sign after the grace", n)
 	}
 	w.mustBeClean()
+}
+
+// TestGraceOfJunk: a signature that could be added to the published targets, as
+// long as nobody looked, holds up nobody in a grace: it is not good, or not of a
+// key of the role. The old key's counts as before.
+func TestGraceOfJunk(t *testing.T) {
+	base := newWorld(t)
+	base.mustPublish(add("a", "1"))
+	old := base.view().Root().Signed.Roles[tuf.RoleTargets].KeyIDs[0]
+	base.mustRotate(repo.Rotation{Roles: map[string]repo.Signers{tuf.RoleTargets: base.signers(2, 1)}, Grace: repo.DefaultGrace})
+	ids := base.view().Root().Signed.Roles[tuf.RoleTargets].KeyIDs
+	unused := ids[slices.IndexFunc(ids, func(id string) bool { return !slices.Contains(signers(base.targetsFile().Signatures), id) })]
+	stranger := base.ring.Generate(t)
+	for name, junk := range map[string]string{"a key of the role": unused, "a stranger's key": stranger.ID()} {
+		t.Run(name, func(t *testing.T) {
+			w := tampering(t, base)
+			w.ring = maps.Clone(base.ring)
+			delete(w.ring, junk)
+			file := w.name(tuf.RoleTargets)
+			w.write(file, strings.Replace(w.read(file), `"signatures":[`, `"signatures":[{"keyid":"`+junk+`","sig":"00"},`, 1))
+			w.resign(tuf.RoleSnapshot, func(o object) {
+				listed := metaOf(o, "targets.json")
+				listed["length"], listed["hashes"] = len(w.read(file)), object{"sha256": sum(w.read(file))}
+			})
+			w.mustPublish(add("a", "2"))
+			if by := signers(w.targetsFile().Signatures); slices.Contains(by, junk) || !slices.Contains(by, old) {
+				t.Errorf("signed by %v, with junk of %s and the old key %s", by, junk, old)
+			}
+			w.mustServe(1)
+			delete(w.ring, old)
+			if _, err := w.publish(add("a", "3")); !errors.As(err, new(*repo.GraceError)) {
+				t.Errorf("without the old key: %v", err)
+			}
+		})
+	}
 }
 
 func (w *world) targetsFile() *tuf.File[tuf.Targets] {

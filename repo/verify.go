@@ -260,7 +260,7 @@ func (p *proposal) checkSignatures(ctx context.Context) error {
 		}
 		err := checkSigners(f, p.signersOf(n))
 		if err != nil && n.role == tuf.RoleTargets {
-			before, readErr := p.signersBefore(ctx, n.role)
+			before, readErr := p.base.signersBefore(ctx, n.role)
 			if readErr != nil {
 				return readErr
 			}
@@ -295,11 +295,11 @@ const graceRoots = 16
 
 // signersBefore is who may sign a top-level role for clients that are at a root
 // before the one in force. It asks for no grace: that may be over since.
-func (p *proposal) signersBefore(ctx context.Context, role string) ([]signers, error) {
+func (v *View) signersBefore(ctx context.Context, role string) ([]signers, error) {
 	var all []signers
-	root := p.base.Root()
+	root := v.Root()
 	for range graceRoots {
-		before, _, err := p.base.predecessor(ctx, root)
+		before, _, err := v.predecessor(ctx, root)
 		if err != nil || before == nil {
 			return all, err
 		}
@@ -329,14 +329,18 @@ func (p *proposal) signersOf(n node) []signers {
 // checkSigners refuses a signature that none of these keys has made.
 func checkSigners[T tuf.Content](f *tuf.File[T], all []signers) error {
 	for _, s := range f.Signatures {
-		good := func(by signers) bool {
-			return slices.Contains(by.ids, s.KeyID) && len(f.SignedBy([]string{s.KeyID}, by.keys, false)) > 0
-		}
-		if !slices.ContainsFunc(all, good) {
+		if !isGood(f, s.KeyID, all) {
 			return fmt.Errorf("its signature of key %.12q is not a good one of a key that is named for it", s.KeyID)
 		}
 	}
 	return nil
+}
+
+// isGood reports whether one of these has made the file's signature of a key.
+func isGood[T tuf.Content](f *tuf.File[T], keyID string, all []signers) bool {
+	return slices.ContainsFunc(all, func(by signers) bool {
+		return slices.Contains(by.ids, keyID) && len(f.SignedBy([]string{keyID}, by.keys, false)) > 0
+	})
 }
 
 // checkOldRoot wants targets to verify also under the root before a new one:
