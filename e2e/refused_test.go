@@ -85,7 +85,7 @@ func TestHangingServer(t *testing.T) {
 			if code := exitCode(t, cmd.Wait()); code != 130 {
 				t.Errorf("exit code %d, want 130\n%s", code, &talk)
 			}
-			if took := time.Since(started); took > 5*time.Second {
+			if took := time.Since(started); took > 30*time.Second {
 				t.Errorf("it took %v to end", took)
 			}
 		})

@@ -84,7 +84,7 @@ func TestDev(t *testing.T) {
 // printedURL waits for the URL in what dev prints.
 func printedURL(t *testing.T, file string) string {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		data, _ := os.ReadFile(file) // it may not be there yet
 		if m := regexp.MustCompile(`hello.txt --url (\S+)\n`).FindSubmatch(data); m != nil {
 			return string(m[1])

@@ -63,7 +63,7 @@ func sit(t *testing.T, args ...string) (*person, *exec.Cmd, *os.File) {
 // reads waits until text is on the screen.
 func (p *person) reads(text string) {
 	p.t.Helper()
-	late := time.After(20 * time.Second)
+	late := time.After(time.Minute)
 	for !strings.HasSuffix(string(p.screen), text) {
 		select {
 		case b := <-p.seen:
@@ -85,7 +85,7 @@ func (p *person) types(text string) {
 // before that, the terminal itself shows.
 func settled(t *testing.T, terminal *os.File, before *term.State) {
 	t.Helper()
-	for range 2000 {
+	for range 6000 {
 		if !reflect.DeepEqual(before, stateOf(t, terminal)) {
 			return
 		}

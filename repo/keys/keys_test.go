@@ -323,7 +323,7 @@ func TestDecodeHostile(t *testing.T) {
 			start := time.Now()
 			_, err := keys.Decode(row.data, with(pass))
 			wantError(t, err, row.want)
-			if d := time.Since(start); d > time.Second {
+			if d := time.Since(start); d > 20*time.Second {
 				t.Errorf("took %v", d)
 			}
 		})

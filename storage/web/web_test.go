@@ -21,7 +21,7 @@ func serve(t *testing.T, h http.HandlerFunc) *Store {
 	t.Helper()
 	srv := httptest.NewServer(h)
 	t.Cleanup(srv.Close)
-	s, err := Open(srv.URL+"/base", nil, func(o *options) { o.patience = 200 * time.Millisecond })
+	s, err := Open(srv.URL+"/base", nil, func(o *options) { o.patience = time.Second })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +113,7 @@ func TestAnswers(t *testing.T) {
 			if tt.is != fs.ErrNotExist && errors.Is(err, fs.ErrNotExist) {
 				t.Errorf("%v looks like a missing object", err)
 			}
-			if d := time.Since(start); d > 5*time.Second {
+			if d := time.Since(start); d > time.Minute {
 				t.Errorf("it took %v", d)
 			}
 		})
@@ -123,13 +123,13 @@ func TestAnswers(t *testing.T) {
 // A slow server is not a silent one.
 func TestSlow(t *testing.T) {
 	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
-		for range 8 {
+		for range 6 {
 			io.WriteString(w, "x")
 			w.(http.Flusher).Flush()
-			time.Sleep(50 * time.Millisecond)
+			time.Sleep(200 * time.Millisecond)
 		}
 	})
-	if data, _, err := storage.Read(t.Context(), s, "k", 100); len(data) != 8 || err != nil {
+	if data, _, err := storage.Read(t.Context(), s, "k", 100); len(data) != 6 || err != nil {
 		t.Errorf("read %q, %v", data, err)
 	}
 }
@@ -219,11 +219,11 @@ func TestStalledStream(t *testing.T) {
 	defer srv.Close()
 	pool := x509.NewCertPool()
 	pool.AddCert(srv.Certificate())
-	s, err := Open(srv.URL, &tls.Config{RootCAs: pool}, func(o *options) { o.patience = 200 * time.Millisecond })
+	s, err := Open(srv.URL, &tls.Config{RootCAs: pool}, func(o *options) { o.patience = time.Second })
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	busy, err := s.Get(ctx, "busy")
 	if err != nil {
@@ -232,7 +232,7 @@ func TestStalledStream(t *testing.T) {
 	go io.Copy(io.Discard, busy.Body)
 	defer busy.Body.Close()
 	for _, key := range []string{"mute", "stalled"} {
-		if _, _, err := storage.Read(ctx, s, key, 100); err == nil || !strings.Contains(err.Error(), "the server sent nothing for 200ms") {
+		if _, _, err := storage.Read(ctx, s, key, 100); err == nil || !strings.Contains(err.Error(), "the server sent nothing for 1s") {
 			t.Errorf("%s: %v", key, err)
 		}
 	}
