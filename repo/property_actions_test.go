@@ -425,6 +425,16 @@ func (c *crowd) joins(rt *rapid.T, p *person, o *openDraft) *deed {
 		}
 		return err
 	}
+	d.again = func(rt *rapid.T) *deed {
+		again, keep := c.publishes(rt, p, o.changes), d.draft
+		again.ends = append(again.ends, "done", "draft", "other") // it still joins, or not
+		again.draft = func(signed *repo.Draft) {
+			if signed.ID() == o.ID() {
+				keep(signed)
+			}
+		}
+		return again
+	}
 	return d
 }
 
