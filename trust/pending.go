@@ -1,16 +1,6 @@
 package trust
 
-import (
-	"errors"
-	"fmt"
-	"io/fs"
-	"os"
-
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
-
-	"publisher/internal/durable"
-)
+import "errors"
 
 const pendingFile = "pending.json"
 
@@ -23,44 +13,19 @@ type Pending struct {
 	Changes    []string `json:"changes,omitempty"` // IDs of the staged changes that it publishes
 }
 
-// Pending reads what is pending. The error wraps fs.ErrNotExist if nothing is.
-func (c *Collection) Pending() (Pending, error) {
-	if err := c.check(); err != nil {
-		return Pending{}, err
+func (p Pending) complete() error {
+	if p.Name == "" || p.Submission == "" || p.Inbox == "" {
+		return errors.New("it names no submission")
 	}
-	data, err := os.ReadFile(c.file(pendingFile))
-	if err != nil {
-		return Pending{}, err
-	}
-	var p Pending
-	if err = json.Unmarshal(data, &p, json.RejectUnknownMembers(true)); err == nil && (p.Name == "" || p.Submission == "" || p.Inbox == "") {
-		err = errors.New("it names no submission")
-	}
-	if err != nil {
-		return Pending{}, fmt.Errorf("read %s: %w", c.file(pendingFile), err)
-	}
-	return p, nil
+	return nil
 }
+
+// Pending reads what is pending. The error wraps fs.ErrNotExist if nothing is.
+func (c *Collection) Pending() (Pending, error) { return readState[Pending](c, pendingFile) }
 
 // SetPending remembers a submission, in place of the one before. What is
 // remembered survives a power cut, as the submission in the inbox does.
-func (c *Collection) SetPending(p Pending) error {
-	data, err := json.Marshal(p, jsontext.Multiline(true))
-	if err != nil {
-		return fmt.Errorf("encode what is pending for %s: %w", c.name, err)
-	}
-	return c.change(c.dir, func() error {
-		return durable.WriteFile(c.file(pendingFile), append(data, '\n'), fileMode)
-	})
-}
+func (c *Collection) SetPending(p Pending) error { return c.writeState(pendingFile, p) }
 
 // ClearPending forgets what is pending. Nothing may be.
-func (c *Collection) ClearPending() error {
-	return c.change(c.dir, func() error {
-		err := os.Remove(c.file(pendingFile))
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-		return errors.Join(err, durable.SyncDir(c.dir))
-	})
-}
+func (c *Collection) ClearPending() error { return c.removeState(pendingFile) }

@@ -2,14 +2,7 @@ package trust
 
 import (
 	"errors"
-	"fmt"
-	"io/fs"
-	"os"
 
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
-
-	"publisher/internal/durable"
 	"publisher/repo/tuf"
 )
 
@@ -31,45 +24,20 @@ type NewTrust struct {
 	Threshold int64     `json:"threshold"`
 }
 
+func (r Rotation) complete() error {
+	if r.Role == "" || len(r.Roles) == 0 {
+		return errors.New("it names no role")
+	}
+	return nil
+}
+
 // Rotation reads the rotation that was begun. The error wraps fs.ErrNotExist if
 // none was.
-func (c *Collection) Rotation() (Rotation, error) {
-	if err := c.check(); err != nil {
-		return Rotation{}, err
-	}
-	data, err := os.ReadFile(c.file(rotationFile))
-	if err != nil {
-		return Rotation{}, err
-	}
-	var r Rotation
-	if err = json.Unmarshal(data, &r, json.RejectUnknownMembers(true)); err == nil && (r.Role == "" || len(r.Roles) == 0) {
-		err = errors.New("it names no role")
-	}
-	if err != nil {
-		return Rotation{}, fmt.Errorf("read %s: %w", c.file(rotationFile), err)
-	}
-	return r, nil
-}
+func (c *Collection) Rotation() (Rotation, error) { return readState[Rotation](c, rotationFile) }
 
 // SetRotation remembers a rotation, in place of the one before, so that it
 // outlasts a power cut.
-func (c *Collection) SetRotation(r Rotation) error {
-	data, err := json.Marshal(r, jsontext.Multiline(true), json.Deterministic(true))
-	if err != nil {
-		return fmt.Errorf("encode the rotation of %s: %w", c.name, err)
-	}
-	return c.change(c.dir, func() error {
-		return durable.WriteFile(c.file(rotationFile), append(data, '\n'), fileMode)
-	})
-}
+func (c *Collection) SetRotation(r Rotation) error { return c.writeState(rotationFile, r) }
 
 // ClearRotation forgets the rotation that was begun. There may be none.
-func (c *Collection) ClearRotation() error {
-	return c.change(c.dir, func() error {
-		err := os.Remove(c.file(rotationFile))
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-		return errors.Join(err, durable.SyncDir(c.dir))
-	})
-}
+func (c *Collection) ClearRotation() error { return c.removeState(rotationFile) }
