@@ -8,22 +8,20 @@ import (
 	"sync"
 	"time"
 
+	"publisher/repo"
 	"publisher/storage"
 )
 
-// maxSkew is how far this machine's clock may be from the store's: signatures
-// would be dated wrongly, and expiry judged wrongly.
-const maxSkew = 5 * time.Minute
-
 // A ClockError reports that the clocks of this machine and of a store differ by
-// more than five minutes. Nothing is signed by a clock like that.
+// more than repo.MaxSkew. Nothing is signed by a clock like that: it would be dated
+// wrongly, and expiry judged wrongly.
 type ClockError struct {
 	Here, There time.Time
 }
 
 func (e *ClockError) Error() string {
 	return fmt.Sprintf("the clock here says %s, the store's says %s: nothing is signed while they are more than %v apart",
-		e.Here.UTC().Format(time.RFC3339), e.There.UTC().Format(time.RFC3339), maxSkew)
+		e.Here.UTC().Format(time.RFC3339), e.There.UTC().Format(time.RFC3339), repo.MaxSkew)
 }
 
 // guard returns s with every answer's date compared with the clock, with an end
@@ -40,7 +38,7 @@ type guarded struct {
 
 func (g *guarded) checkClock(there time.Time) error {
 	here := g.now()
-	if there.IsZero() || here.Sub(there).Abs() <= maxSkew {
+	if there.IsZero() || here.Sub(there).Abs() <= repo.MaxSkew {
 		return nil
 	}
 	return &ClockError{Here: here, There: there}

@@ -33,10 +33,13 @@ const DefaultKeep = 30 * 24 * time.Hour
 // MinKeep leaves no room for a publish that is under way, or a client that is.
 const MinKeep = 48 * time.Hour
 
+// MaxSkew is how far the clock of a machine that signs, or that tells what is old,
+// may be from its store's.
+const MaxSkew = 5 * time.Minute
+
 const (
 	maxMarked    = 2000 // objects that go at once
 	removeAtOnce = 16
-	maxClockSkew = 5 * time.Minute
 )
 
 // A Collector removes garbage of a collection. The store must be a
@@ -117,7 +120,7 @@ func (c *Collector) checkClock(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if !info.Date.IsZero() && c.Now().Sub(info.Date).Abs() > maxClockSkew {
+	if !info.Date.IsZero() && c.Now().Sub(info.Date).Abs() > MaxSkew {
 		return fmt.Errorf("the clock here says %s, the store's says %s: nothing can be said of the age of objects", c.Now().UTC().Format(time.RFC3339), info.Date.UTC().Format(time.RFC3339))
 	}
 	return nil

@@ -383,9 +383,6 @@ func (p *Patient) targetWith(ctx context.Context, text string) (*repo.Target, er
 	return found, nil
 }
 
-// maxSkew is how far clocks may be apart: the signer goes by it too.
-const maxSkew = 5 * time.Minute
-
 func serverClock(ctx context.Context, p *Patient, f *findings) error {
 	a, err := p.get(ctx, escaped(repo.TimestampKey(p.Collection)))
 	if err != nil {
@@ -402,7 +399,7 @@ func serverClock(ctx context.Context, p *Patient, f *findings) error {
 }
 
 func skewed(f *findings, who string, there, here time.Time) {
-	if d := here.Sub(there); d.Abs() > maxSkew {
+	if d := here.Sub(there); d.Abs() > repo.MaxSkew {
 		f.add(Error, fmt.Sprintf("the clock here and that of %s are %v apart", who, d.Abs().Round(time.Second)),
 			"what is signed is dated wrongly, and expiry is judged wrongly", "set the clock that is wrong (timedatectl status)")
 	}
