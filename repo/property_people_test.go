@@ -238,9 +238,19 @@ func (c *crowd) overtake(rt *rapid.T, d *deed) {
 func (c *crowd) between(rt *rapid.T, d, other *deed) *deed {
 	before := c.notes
 	c.look(rt, d.name+", which is under way", c.model, d.after)
-	late := len(d.changed) > 0 && !slices.ContainsFunc(d.changed, func(role string) bool { return c.notes[role].version == before[role].version })
+	moved := 0
+	for _, role := range d.changed {
+		if c.notes[role].version != before[role].version {
+			moved++
+		}
+	}
+	late := moved > 0 && moved == len(d.changed)
 	rt.Logf("%s is under way, or has come to its end: %v", d.name, late)
-	c.do(rt, other.again(rt))
+	next := other.again(rt)
+	if moved > 0 && !late { // a new root comes last, and the other may write that
+		next.perhaps = append(next.perhaps, d.changed...)
+	}
+	c.do(rt, next)
 	if late {
 		return &deed{name: d.name, ends: append(d.ends, "stale"), after: c.model, done: d.done}
 	}
