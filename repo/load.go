@@ -92,6 +92,7 @@ type View struct {
 	old     cached
 	vouched map[voucher]bool
 	lagging map[string]bool          // roles whose file only the root before verifies
+	begun   bool                     // the newest root begins a recovery, and the rest is missing
 	seen    *tuf.File[tuf.Timestamp] // with Recover, the one of the cache
 }
 
@@ -137,7 +138,7 @@ func (l *Loader) load(ctx context.Context) (*View, error) {
 func (l *Loader) begin() (*View, error) {
 	v := &View{loader: l, Targets: map[string]*tuf.File[tuf.Targets]{}, vouched: map[voucher]bool{}, lagging: map[string]bool{}, old: readCache(l.Cache)}
 	if l.Recover {
-		v.seen, v.old = v.old.timestamp, cached{}
+		v.forget()
 	}
 	return v, v.trustedRoot()
 }
@@ -146,10 +147,16 @@ func (l *Loader) begin() (*View, error) {
 // error is errRace for a timestamp.json that the newest root does not verify any
 // more, read just before somebody replaced its keys.
 func (v *View) finish(ctx context.Context, raw []byte) error {
-	if v.loader.Recover {
+	v.begun = v.hasBegun(raw)
+	verify := v.verify
+	switch {
+	case v.loader.Recover:
 		return v.recover(ctx, raw)
+	case v.begun:
+		v.forget()
+		verify = v.recover
 	}
-	err := v.verify(ctx, raw)
+	err := verify(ctx, raw)
 	var bad *VerifyError
 	if !v.loader.TimestampFirst || !errors.As(err, &bad) {
 		return err

@@ -64,6 +64,21 @@ func (v *View) recover(ctx context.Context, raw []byte) error {
 	return v.lastSane(ctx, err)
 }
 
+// forget has what was seen before count for nothing but a number.
+func (v *View) forget() { v.seen, v.old = v.old.timestamp, cached{} }
+
+// hasBegun reports whether the newest root begins a recovery in which it comes
+// first, and whoever wrote it came no further: raw, the timestamp.json, is not one
+// of its keys'. Who writes then goes on with the recovery.
+func (v *View) hasBegun(raw []byte) bool {
+	root := v.Root()
+	if !v.loader.TimestampFirst || !root.Signed.Publisher.RootFirst || len(root.Signed.Publisher.Restart) == 0 {
+		return false
+	}
+	ts, err := tuf.Parse[tuf.Timestamp](raw, MaxTimestamp)
+	return err == nil && verifyTop(root, tuf.RoleTimestamp, ts) != nil
+}
+
 // checkSane proves that it can be gone on from a snapshot.
 func (v *View) checkSane(ctx context.Context) error {
 	if n := v.Snapshot.Signed.Version; n >= sane {
@@ -191,12 +206,12 @@ func (p *proposal) checkRestart() error {
 }
 
 // restart is the version that a role is to go on from, 0 if from the published
-// one.
+// one. A root that is published says it as long as nothing has followed.
 func (p *proposal) restart(role string) int64 {
-	if p.root == nil {
+	if p.root == nil && !p.base.begun {
 		return 0
 	}
-	return p.root.Signed.Publisher.Restart[role]
+	return p.newest().Signed.Publisher.Restart[role]
 }
 
 // Restart returns the versions from which a submission has the collection go on,

@@ -3,8 +3,11 @@ package repo_test
 import (
 	"context"
 	"errors"
+	"path"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"publisher/internal/forge"
 	"publisher/repo"
@@ -112,6 +115,74 @@ func TestRecoverOnline(t *testing.T) {
 		t.Error(err)
 	}
 	w.mustBeClean()
+}
+
+// TestRecoverBegun: a recovery whose root had to come first, because the old keys
+// are lost too, is interrupted there. Whoever writes next goes on from where that
+// root says, and not from what the thief announced.
+func TestRecoverBegun(t *testing.T) {
+	for abused, abuse := range map[string]func(*world){"timestamp": (*world).abuseTimestamp, "both": (*world).abuseBoth} {
+		for who, goOn := range map[string]func(w *world, r repo.Rotation) error{
+			"the same command": func(w *world, r repo.Rotation) error {
+				_, err := w.publisher().Rotate(w.t.Context(), r)
+				return err
+			},
+			"a publish": func(w *world, _ repo.Rotation) error {
+				_, err := w.publish(add("b", "1"))
+				return err
+			},
+			"a refresh": func(w *world, _ repo.Rotation) error {
+				_, err := w.refresh(true)
+				return err
+			},
+		} {
+			t.Run(abused+"/"+who, func(t *testing.T) {
+				w := newWorld(t)
+				w.mustPublish(add("a", "1"))
+				lost := w.view().Root().Signed
+				seen := w.newCache()
+				abuse(w)
+				_ = w.with(t, w.store, seen).load(true) // it may fail; what it has seen stays
+				r := recovery(t, w.ring)
+				r.OldKeyLost, r.After = true, 1
+				for _, role := range []string{tuf.RoleSnapshot, tuf.RoleTimestamp} {
+					delete(w.ring, lost.Roles[role].KeyIDs[0])
+				}
+				whole := w.store
+				w.store = storagetest.NewFaults(whole, func(r storagetest.Request) storagetest.Fault {
+					if role, _, ok := repo.ParseSlot(path.Base(r.Key)); ok && role == tuf.RoleRoot && r.Method == "PUT" {
+						return storagetest.Killed
+					}
+					return storagetest.None
+				}).Store()
+				if _, err := w.publisher().Rotate(t.Context(), r); err == nil {
+					t.Fatal("it was not interrupted")
+				}
+
+				w.store = whole
+				next := w.with(t, whole, seen)
+				if err := goOn(next, r); err != nil {
+					t.Fatal(err)
+				}
+				v := w.view()
+				want := v.Root().Signed.Publisher.Restart
+				got := map[string]int64{tuf.RoleTimestamp: v.Timestamp.Signed.Version, tuf.RoleSnapshot: v.Snapshot.Signed.Version}
+				if diff := cmp.Diff(want, got); diff != "" || len(want) != 2 {
+					t.Errorf("gone on from other versions than the root says: %s", diff)
+				}
+				if done, err := r.Done(t.Context(), v); !done || err != nil {
+					t.Errorf("done: %v, %v", done, err)
+				}
+				// It is over: versions go on from there, also where they are seen afresh.
+				w.mustPublish(add("c", "1"))
+				if n := w.view().Timestamp.Signed.Version; n != got[tuf.RoleTimestamp]+1 {
+					t.Errorf("the next timestamp is %d", n)
+				}
+				w.mustServe(2)
+				w.mustBeClean()
+			})
+		}
+	}
 }
 
 // A recovery in which a version of ours is at stake, or that somebody else wants.

@@ -69,6 +69,13 @@ func rotations() []operation {
 			t.rotation = recovery(w.t, w.ring)
 			t.rotation.After = 4
 		}),
+		rotating("timestamp and snapshot, whose keys are lost, to recover", func(w *world, t *turn) {
+			recovery := recovery(w.t, w.ring)
+			w.abuseTimestamp()
+			t.lose(w, tuf.RoleSnapshot)
+			t.lose(w, tuf.RoleTimestamp)
+			t.rotation.Roles, t.rotation.Recover = recovery.Roles, true
+		}),
 		rotating("a delegation", func(w *world, t *turn) {
 			key := w.delegation("ci")
 			t.delegation = &repo.Change{Action: repo.Add, Type: repo.TypeDelegation, Role: "ci", Delegation: &repo.DelegationChange{
