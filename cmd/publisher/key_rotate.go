@@ -232,6 +232,9 @@ func (a *app) rotate(ctx context.Context, name, role string, o keyRotateOptions)
 	if err := r.decide(ctx); err != nil {
 		return err
 	}
+	if err := r.oppose(ctx); err != nil {
+		return err
+	}
 	if o.dryRun {
 		return r.printDry()
 	}

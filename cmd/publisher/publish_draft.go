@@ -58,31 +58,65 @@ func (o *openDrafts) attach(p *repo.Publisher, options publishOptions) {
 	p.Unsigned = options.export != "" || options.share
 }
 
-// replacing asks before signatures are given up that others have made.
+// replacing asks before signatures are given up that others have made, and before
+// a root is: what is staged makes a publish again, and nothing a rotation.
 func (o *openDrafts) replacing(d *repo.Draft) error {
 	i := slices.IndexFunc(o.drafts, func(open *draft) bool { return open.ID() == d.ID() })
 	if i < 0 || o.asked[d.ID()] {
 		return nil
 	}
 	o.asked[d.ID()] = true
-	others := o.others(o.drafts[i].review)
-	if len(others) == 0 {
+	loss := o.loss(o.drafts[i])
+	if loss == "" {
 		return nil
 	}
-	o.app.warnf("draft %s says something else: the signatures that it has of the keys %s will be lost", tuf.ShortID(d.ID()), o.app.keyList(others))
+	o.app.warnf("%s", loss)
 	return o.app.insist(fmt.Sprintf("give up draft %s for a new one?", tuf.ShortID(d.ID())))
+}
+
+// loss is what is lost with a draft that something else takes the place of, or
+// nothing.
+func (k *desk) loss(d *draft) string {
+	others, root := k.others(d.review), d.nextRoot()
+	switch {
+	case len(others) > 0:
+		return fmt.Sprintf("draft %s says something else: the signatures that it has of the keys %s will be lost", shortID(d), k.app.keyList(others))
+	case root != nil:
+		return fmt.Sprintf("draft %s makes another root %d: it will be lost", shortID(d), root.Signed.Version)
+	}
+	return ""
+}
+
+// nextRoots is the open drafts that are kept here and make a root of a collection
+// that has one.
+func (k *desk) nextRoots(ctx context.Context) ([]*draft, error) {
+	kept, err := k.kept(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(kept, func(d *draft) bool { return d.dead != nil || d.nextRoot() == nil }), nil
+}
+
+// nextRoot is the root that a draft makes of a collection that has one, nil if it
+// makes none.
+func (d *draft) nextRoot() *tuf.File[tuf.Root] {
+	root, err := tuf.Parse[tuf.Root](d.Files[tuf.RoleRoot], repo.MaxRoot)
+	if err != nil || d.First() {
+		return nil
+	}
+	return root
 }
 
 // others is the keys that signed a draft and are not here. Nobody has those that
 // sign a first, empty version: another is as good.
-func (o *openDrafts) others(r *repo.Review) []string {
+func (k *desk) others(r *repo.Review) []string {
 	var ids []string
 	for _, role := range r.Roles {
 		for _, id := range role.Signed {
 			if slices.Contains(r.Initial(role.Role), id) || slices.Contains(ids, id) {
 				continue
 			}
-			if _, err := o.app.heldKey(id); errors.Is(err, fs.ErrNotExist) {
+			if _, err := k.app.heldKey(id); errors.Is(err, fs.ErrNotExist) {
 				ids = append(ids, id)
 			}
 		}
@@ -195,6 +229,9 @@ func (o *openDrafts) rotated(ctx context.Context) error {
 	for _, d := range o.drafts {
 		if !slices.Contains(d.Roles(), tuf.RoleRoot) {
 			continue
+		}
+		if o.asked[d.ID()] {
+			o.app.infof("gave up draft %s", shortID(d))
 		}
 		if err := o.forget(ctx, d.Draft); err != nil {
 			return err

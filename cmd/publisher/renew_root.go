@@ -179,7 +179,7 @@ func (a *app) renewRoot(ctx context.Context, c *trust.Collection, next repo.Rota
 }
 
 // renewDueRoot renews the root in the last third of its life, if enough of its
-// keys are here. It returns the version that it has published, else 0. The
+// keys are here and no draft makes another one. It returns the version that it has published, else 0. The
 // caller holds the lock.
 func (a *app) renewDueRoot(ctx context.Context, c *trust.Collection) (int64, error) {
 	s, err := c.Settings()
@@ -206,6 +206,18 @@ func (a *app) renewDueRoot(ctx context.Context, c *trust.Collection) (int64, err
 	}
 	if here < role.Threshold {
 		return 0, nil // what expires is warned of, with what to do
+	}
+	k, err := a.desk(c, false)
+	if err != nil {
+		return 0, err
+	}
+	open, err := k.nextRoots(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if len(open) > 0 {
+		a.warnf("root of %[1]s is due to be signed again, and draft %[2]s makes the next one: publisher sign %[1]s completes it, or publisher root %[1]s --renew gives it up", c.Name(), shortID(open[0]))
+		return 0, nil
 	}
 	if err := a.renewRoot(ctx, c, repo.Rotation{After: root.Signed.Version}, publishOptions{}); err != nil {
 		return 0, err

@@ -24,6 +24,8 @@ type rotationPlan struct {
 	// Restart is the versions from which a recovery goes on, by role.
 	Restart map[string]int64 `json:"restart,omitempty"`
 
+	Drafts []string `json:"gives_up,omitempty"` // of other roots
+
 	Resumed  bool `json:"resumed"` // with keys that were made before
 	Finished bool `json:"finished"`
 }
@@ -70,6 +72,9 @@ func (r *rotation) planned() rotationPlan {
 	}
 	if !r.finished {
 		p.Signatures = r.signatures()
+	}
+	for _, d := range r.against {
+		p.Drafts = append(p.Drafts, d.ID())
 	}
 	if r.o.recover && !r.finished {
 		p.Restart = r.view.Restart()
@@ -148,6 +153,9 @@ func (r *rotation) held(id string) bool {
 
 // printDry is the result of a dry run.
 func (r *rotation) printDry() error {
+	for _, loss := range r.losses {
+		r.app.warnf("%s", loss)
+	}
 	return r.app.result(r.planned(), func(w io.Writer) error {
 		_, err := fmt.Fprintln(w, strings.Join(r.lines(), "\n"))
 		return err

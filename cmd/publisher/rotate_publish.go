@@ -34,6 +34,9 @@ func (r *rotation) publish(ctx context.Context) (*repo.Receipt, error) {
 	if err != nil {
 		return nil, err
 	}
+	for _, d := range r.against {
+		drafts.asked[d.ID()] = true
+	}
 	p, err := r.publisher(ctx)
 	if err != nil {
 		return nil, err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"strings"
 
 	"publisher/repo"
 	"publisher/repo/tuf"
@@ -32,6 +33,8 @@ type rotation struct {
 	resumed  bool            // it was begun before, with these keys
 	finished bool            // and published, too
 	begun    trust.Rotation
+	against  []*draft // open ones of other roots
+	losses   []string // what is lost with them
 	made     int64 // the version of the root that was committed, 0 if none was
 }
 
@@ -181,6 +184,29 @@ func (r *rotation) decide(ctx context.Context) error {
 	return err
 }
 
+// oppose finds the open drafts of other roots: only one can be the next.
+func (r *rotation) oppose(ctx context.Context) error {
+	if r.finished || r.delegated() {
+		return nil
+	}
+	k, err := r.app.desk(r.c, false)
+	if err != nil {
+		return err
+	}
+	roots, err := k.nextRoots(ctx)
+	if err != nil {
+		return err
+	}
+	plan := r.plan(r.begun.After)
+	for _, d := range roots {
+		if !plan.Says(&d.nextRoot().Signed) {
+			r.against = append(r.against, d)
+			r.losses = append(r.losses, k.loss(d))
+		}
+	}
+	return nil
+}
+
 // turnOf is the keys of a role that are in force.
 func (r *rotation) turnOf(ctx context.Context, role string) (turn, error) {
 	if slices.Contains(tuf.TopLevel, role) {
@@ -279,6 +305,9 @@ func (r *rotation) agree(ctx context.Context) error {
 	for _, line := range r.lines() {
 		r.app.infof("%s", line)
 	}
+	for _, loss := range r.losses {
+		r.app.warnf("%s", loss)
+	}
 	if err := r.app.insist(r.question()); err != nil {
 		return err
 	}
@@ -311,5 +340,18 @@ func (r *rotation) question() string {
 	if r.delegated() {
 		return fmt.Sprintf("publish these keys of %s in %s?", repo.RoleToNotary(r.role), r.c.Name())
 	}
-	return fmt.Sprintf("publish root %d of %s?", r.root.Version+1, r.c.Name())
+	what := fmt.Sprintf("publish root %d of %s?", r.root.Version+1, r.c.Name())
+	if len(r.against) > 0 {
+		return fmt.Sprintf("give up %s, and %s", strings.Join(r.givenUp(), ", "), what)
+	}
+	return what
+}
+
+// givenUp names the drafts that this rotation takes the place of.
+func (r *rotation) givenUp() []string {
+	var names []string
+	for _, d := range r.against {
+		names = append(names, "draft "+shortID(d))
+	}
+	return names
 }
