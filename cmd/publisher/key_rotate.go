@@ -38,10 +38,10 @@ func newKeyRotate(a *app) *cobra.Command {
 		Short: "Replace the keys of a role by new ones",
 		Long: `Replace the keys of a role by new ones, which are made in the trust directory, or
 are those in the files of -k: private keys, or but for snapshot and timestamp also
-the public keys of those who are to sign with them. The root keys sign for it, old
-and new ones if they change; for a delegation, the keys of the role above it, and
-its new keys sign what it has published. The plan is shown first; --dry-run
-changes nothing.
+the public keys of those who are to sign with them, for a delegation also their
+x509 certificates. The root keys sign for it, old and new ones if they change; for
+a delegation, the keys of the role above it, and its new keys sign what it has
+published. The plan is shown first; --dry-run changes nothing.
 
 Where not enough keys are here to sign, a draft is kept, which the others sign
 with "publisher sign". Whoever signs last publishes it; the same command again
@@ -72,7 +72,8 @@ Whatever interrupts it, the same command again completes it.`,
 		Example: `  publisher key rotate example.com/scripts targets
   publisher key rotate example.com/scripts root -k mine.key -k hers.pub --threshold 2
   publisher key rotate example.com/scripts snapshot --online lambda:publisher-signer --inbox s3://inbox
-  publisher key rotate example.com/scripts snapshot --local`,
+  publisher key rotate example.com/scripts snapshot --local
+  publisher key rotate example.com/scripts targets/releases -k ci.crt`,
 		Args: exactly(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.remote = o.remote || a.flags.online != ""

@@ -44,9 +44,9 @@ func (r *rotation) readGiven(file string) ([]givenKey, error) {
 		return nil, fmt.Errorf("read key file: %w", err)
 	}
 	if len(privateBlocks(data)) == 0 {
-		key, err := keys.ParsePublic(data)
+		key, err := r.parsePublic(data)
 		if err != nil {
-			return nil, badKey(file, "give a PEM file with a private key, or with one public key", err)
+			return nil, badKey(file, r.publicHint(), err)
 		}
 		return []givenKey{{key: key}}, r.checkGiven(file, key, keys.Private{})
 	}
@@ -66,6 +66,23 @@ func (r *rotation) readGiven(file string) ([]givenKey, error) {
 		all = append(all, givenKey{key, &pair{role: r.role, signer: k.Signer, id: key.ID()}})
 	}
 	return all, nil
+}
+
+// parsePublic reads the public key of somebody else; for a delegation as
+// delegation add does, also from a certificate. What certificates a root key has
+// is said by --root-cert.
+func (r *rotation) parsePublic(data []byte) (tuf.Key, error) {
+	if r.delegated() {
+		return keys.ParsePublicOrCertificate(data, r.app.now())
+	}
+	return keys.ParsePublic(data)
+}
+
+func (r *rotation) publicHint() string {
+	if r.delegated() {
+		return "give a PEM file with a private key, or with one public key or x509 certificate"
+	}
+	return "give a PEM file with a private key, or with one public key"
 }
 
 // checkGiven refuses a key of another collection, and one that a root has named

@@ -35,7 +35,7 @@ type rotation struct {
 	begun    trust.Rotation
 	against  []*draft // open ones of other roots
 	losses   []string // what is lost with them
-	made     int64 // the version of the root that was committed, 0 if none was
+	made     int64    // the version of the root that was committed, 0 if none was
 }
 
 // A turn is the old and the new keys of one role.
