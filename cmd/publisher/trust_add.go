@@ -40,7 +40,9 @@ the collection, none of these is needed, and all of them have to agree with the
 pins: see publisher config show --help.
 
 What --url or --store names is remembered as where the collection is, and what
---online and --inbox name as who commits what is published from here.`,
+--online and --inbox name as who commits what is published from here. Of a
+collection that is trusted already, another signer or inbox is remembered only if
+it has the keys that the newest root names, as with publisher trust set.`,
 		Example: `  publisher trust add example.com/scripts --root root.json --url https://cdn.example.com
   publisher trust add example.com/scripts --sha256 9f86d08… --url https://cdn.example.com`,
 		Args: exactly(1),
@@ -115,7 +117,7 @@ func (a *app) addTrust(ctx context.Context, name string, o trustAddOptions) (tru
 		return trustedRoot{}, err
 	}
 	if known {
-		err = a.trustAgain(c, old, settings, root)
+		err = a.trustAgain(ctx, c, old, settings, root)
 	} else {
 		err = c.Create(settings, func(to *trust.Cache) error { return copyRoots(cache, to) })
 	}
@@ -151,8 +153,9 @@ func putRoot(cache repo.Cache, root *tuf.File[tuf.Root]) error {
 }
 
 // trustAgain accepts a root that is trusted already and remembers the new
-// place. Another root is refused: that would be how trust is stolen.
-func (a *app) trustAgain(c *trust.Collection, old, settings trust.Settings, root *tuf.File[tuf.Root]) error {
+// place, a signer and an inbox as trust set does: once they are seen to be those
+// of the collection. Another root is refused: that would be how trust is stolen.
+func (a *app) trustAgain(ctx context.Context, c *trust.Collection, old, settings trust.Settings, root *tuf.File[tuf.Root]) error {
 	held, err := c.Cache().Get(repo.SlotName(tuf.RoleRoot, root.Signed.Version))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -172,7 +175,12 @@ func (a *app) trustAgain(c *trust.Collection, old, settings trust.Settings, root
 	if samePlace(settings, old) {
 		return nil
 	}
-	return c.SetSettings(settings)
+	if settings.Online != old.Online || settings.Inbox != old.Inbox {
+		if err := a.checkMoved(ctx, c, old, settings); err != nil {
+			return err
+		}
+	}
+	return setPlace(c, old, settings)
 }
 
 // samePlace leaves out what this version does not know.
