@@ -408,6 +408,8 @@ func (c *crowd) signs(rt *rapid.T, p *person, o *openDraft) *deed {
 		run:   func(s storage.Store) error { return c.sign(p, o, s) },
 		draft: func(signed *repo.Draft) { o.Draft, o.keys = signed, keys },
 		done:  func() { o.done = true },
+
+		numbered: true,
 	}
 }
 
@@ -427,7 +429,8 @@ func (c *crowd) joins(rt *rapid.T, p *person, o *openDraft) *deed {
 	}
 	d.again = func(rt *rapid.T) *deed {
 		again, keep := c.publishes(rt, p, o.changes), d.draft
-		again.ends = append(again.ends, "done", "draft", "other") // it still joins, or not
+		again.ends = append(again.ends, "done", "other") // it still joins, or not
+		again.ends = append(again.ends, movedOn...)
 		again.draft = func(signed *repo.Draft) {
 			if signed.ID() == o.ID() {
 				keep(signed)
@@ -467,9 +470,12 @@ func (c *crowd) draftEnds(rt *rapid.T, o *openDraft, complete bool) []string {
 	case c.untouched(rt, o):
 		return []string{end}
 	}
-	// Others may have changed by whom, or by how many, it is to be signed.
-	return []string{"done", "draft", "stale", "rejected", "burned", "published"}
+	return slices.Clone(movedOn)
 }
+
+// movedOn is how it may end to sign a draft that others have overtaken. They may
+// have changed by whom, or by how many, it is to be signed.
+var movedOn = []string{"done", "draft", "stale", "rejected", "burned", "published"}
 
 // untouched reports whether nothing has happened since a draft was made.
 func (c *crowd) untouched(rt *rapid.T, o *openDraft) bool {

@@ -148,17 +148,18 @@ func (c *crowd) pass(rt *rapid.T) {
 
 // A deed is something that somebody does to the collection.
 type deed struct {
-	name    string
-	run     func(storage.Store) error
-	again   func(*rapid.T) *deed // the same, upon what the collection is by then
-	ends    []string             // how it may end, by kinds
-	after   *model               // what it leads to if it ends well
-	changed []string             // the roles that then have a new version, and no others
-	perhaps []string             // roles that may have one
-	done    func()               // is called then
-	draft   func(*repo.Draft)    // is called if it ends with a draft
-	grace   bool                 // while keys are being replaced, it may have to wait
-	gc      bool                 // it removes what nothing leads to
+	name     string
+	run      func(storage.Store) error
+	again    func(*rapid.T) *deed // the same, upon what the collection is by then
+	ends     []string             // how it may end, by kinds
+	after    *model               // what it leads to if it ends well
+	changed  []string             // the roles that then have a new version, and no others
+	perhaps  []string             // roles that may have one
+	done     func()               // is called then
+	draft    func(*repo.Draft)    // is called if it ends with a draft
+	grace    bool                 // while keys are being replaced, it may have to wait
+	gc       bool                 // it removes what nothing leads to
+	numbered bool                 // it cannot take other numbers for what it publishes
 }
 
 // step draws a deed, and what happens to it.
@@ -249,6 +250,9 @@ func (c *crowd) between(rt *rapid.T, d, other *deed) *deed {
 	next := other.again(rt)
 	if moved > 0 && !late { // a new root comes last, and the other may write that
 		next.perhaps = append(next.perhaps, d.changed...)
+	}
+	if next.numbered && !late { // its numbers may be taken
+		next.ends = append(next.ends, "burned")
 	}
 	c.do(rt, next)
 	if late {
