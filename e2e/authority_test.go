@@ -340,13 +340,14 @@ func (a *authority) requests(t *testing.T) {
 	// The signer.
 	refuse(out(publish, "delete", timestamp, root, target))
 	refuse(out(publish, "put", target))
-	refuse(out(publish, "create", repo.TargetsDir(scripts)+"/x", "index.html"))
+	refuse(out(publish, "create", repo.TargetsDir(scripts)+"/x", "index.html", repo.TargetsDir(scripts)+"/metadata/1.x.json"))
 	refuse(in(publish, "delete", key, receipt, part))
 	refuse(in(publish, "create", repo.SubmissionKey(scripts, another), repo.PartKey(scripts, "x")))
 	refuse(in(publish, "policy", ""))
 	refuse(out(publish, "create", repo.GarbageKey(scripts)))
 	// The function that refreshes.
 	refuse(out(refresh, "create", repo.SlotKey(scripts, tuf.RoleTargets, 99), repo.SlotKey(scripts, tuf.RoleRoot, 99), repo.TargetsDir(scripts)+"/z"))
+	refuse(out(refresh, "create", repo.TargetsDir(scripts)+"/metadata/1.snapshot.json"))
 	refuse(out(refresh, "delete", timestamp, root, target))
 	refuse(in(refresh, "get", submission, part, receipt))
 	refuse(in(refresh, "create", repo.ReceiptKey(scripts, "z"), repo.OnlineKeyKey(scripts, tuf.RoleSnapshot, "z")))

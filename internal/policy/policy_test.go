@@ -21,8 +21,8 @@ const folder = "../../selfhost/policies"
 // documents are what the folder has, and whom the module says that they are of:
 // ci is a delegate who owns releases/.
 var documents = map[string]string{
-	"publisher": collection, "delegate": collection + ":ci",
-	"signer-publish": "signer:publish", "signer-refresh": "signer:refresh", "gc": "gc",
+	"publisher": "writers " + collection, "delegate": "writers " + collection + ":ci",
+	"signer-publish": "signer publish", "signer-refresh": "signer refresh", "gc": "gc gc",
 }
 
 // TestDocuments: the documents are what the Terraform module says, without the
@@ -34,7 +34,7 @@ func TestDocuments(t *testing.T) {
 	}
 	cmd := exec.CommandContext(t.Context(), terraform, "-chdir=../../terraform/modules/policies", "console", "-var-file="+variables(t))
 	cmd.Env = append(os.Environ(), "CHECKPOINT_DISABLE=1")
-	cmd.Stdin = strings.NewReader("jsonencode({for who, document in local.documents : who => jsondecode(document)})\n")
+	cmd.Stdin = strings.NewReader(`jsonencode(merge([for kind, of in local.documents : {for who, d in of : "${kind} ${who}" => jsondecode(d)}]...))` + "\n")
 	var complaints bytes.Buffer
 	cmd.Stderr = &complaints
 	out, err := cmd.Output()

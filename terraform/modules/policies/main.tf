@@ -92,6 +92,9 @@ locals {
   # The signer's own notes: which collections there are, how far a run has come. No collection begins with an underscore.
   notes = "${local.inbox}/_signer/*"
 
+  # To IAM a star crosses slashes: the names of slots could lie below targets/metadata/, too.
+  no_targets = { Sid = "NoTargets", Effect = "Deny", Action = ["s3:PutObject"], Resource = ["${local.public}/*/targets/*"] }
+
   # What both functions of the signer do. Neither deletes anything in the public bucket.
   refreshed = [
     local.timestamp,
@@ -111,6 +114,7 @@ locals {
         { Sid = "Read", Effect = "Allow", Action = ["s3:GetObject"], Resource = ["${local.public}/*", "${local.inbox}/*"] },
         { Sid = "Write", Effect = "Allow", Action = ["s3:PutObject"], Resource = concat([local.timestamp, local.notes], local.answered) },
         { Sid = "ClearAnswered", Effect = "Allow", Action = ["s3:DeleteObject"], Resource = ["${local.inbox}/*/submissions/${local.ulid}.json", local.notes] },
+        local.no_targets,
       ],
       [for _ in range(var.conditional ? 1 : 0) : { Sid = "ReplaceNothing", Effect = "Deny", Action = ["s3:PutObject"], Resource = local.answered, Condition = local.create_only }],
       [for _ in range(var.conditional ? 1 : 0) : { Sid = "ReplaceOnlyTheVersionSeen", Effect = "Deny", Action = ["s3:PutObject"], Resource = [local.timestamp, local.notes], Condition = local.swap_only }],
@@ -120,6 +124,7 @@ locals {
         local.list,
         { Sid = "Read", Effect = "Allow", Action = ["s3:GetObject"], Resource = ["${local.public}/*/metadata/*", "${local.inbox}/*/keys/*", local.notes] },
         { Sid = "Write", Effect = "Allow", Action = ["s3:PutObject"], Resource = concat(local.refreshed, [local.notes]) },
+        local.no_targets,
       ],
       [for _ in range(var.conditional ? 1 : 0) : { Sid = "ReplaceNothing", Effect = "Deny", Action = ["s3:PutObject"], Resource = [local.refreshed[1]], Condition = local.create_only }],
       [for _ in range(var.conditional ? 1 : 0) : { Sid = "ReplaceOnlyTheVersionSeen", Effect = "Deny", Action = ["s3:PutObject"], Resource = [local.timestamp, local.notes], Condition = local.swap_only }],

@@ -35,9 +35,9 @@ variable "collections" {
 
   validation {
     condition = alltrue(flatten([for c in values(var.collections) : [for prefixes in values(c.delegates) : [
-      length(prefixes) > 0, [for p in prefixes : can(regex("^[^*?/][^*?]*/$", p))]
+      length(prefixes) > 0, [for p in prefixes : can(regex("^[^*?$/][^*?$]*/$", p)) && can(regex("^[ -~\\x{A0}-\\x{FF}]+$", p))]
     ]]]))
-    error_message = "Each delegate needs path prefixes such as \"releases/\": ending with a slash, not starting with one, without * and ?."
+    error_message = "Each delegate needs path prefixes such as \"releases/\": ending with a slash, not starting with one, without * and ? and $, which mean something else to IAM, and of the characters that its policies may have, which end with U+00FF."
   }
 }
 
