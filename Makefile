@@ -33,7 +33,7 @@ lambda: $(LAMBDAS:%=dist/lambda-%.zip) ## build the zips of the online signer fo
 .PHONY: $(LAMBDAS:%=dist/lambda-%.zip)
 $(LAMBDAS:%=dist/lambda-%.zip): dist/lambda-%.zip:
 	@mkdir -p dist/lambda-$*
-	GOOS=linux GOARCH=$* go build -trimpath -buildvcs=false -tags lambda.norpc -ldflags '-s -w -buildid=' -o dist/lambda-$*/bootstrap ./lambda/bootstrap
+	GOOS=linux GOARCH=$* go build -trimpath -buildvcs=false -tags=lambda.norpc -ldflags '-s -w -buildid=' -o dist/lambda-$*/bootstrap ./lambda/bootstrap
 	go run ./internal/zipone dist/lambda-$*/bootstrap $@
 
 .PHONY: demo

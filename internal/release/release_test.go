@@ -3,10 +3,13 @@ package release
 
 import (
 	"bytes"
+	"debug/buildinfo"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -45,15 +48,11 @@ func load(t *testing.T) configuration {
 }
 
 // TestConfiguration: what is built for people is there for every system, and
-// the zips of the signer are built as make lambda builds them.
+// the zips of the signer are built as make lambda builds them, to the letter.
 func TestConfiguration(t *testing.T) {
 	c := load(t)
 	if !slices.Contains(c.Env, "CGO_ENABLED=0") {
 		t.Error("cgo is not turned off")
-	}
-	makefile, err := os.ReadFile(filepath.Join(root, "Makefile"))
-	if err != nil {
-		t.Fatal(err)
 	}
 	for _, b := range c.Builds {
 		if _, err := os.Stat(filepath.Join(root, b.Main, "main.go")); err != nil {
@@ -65,32 +64,75 @@ func TestConfiguration(t *testing.T) {
 		if b.ID == "publisher" && !slices.Equal(b.Goos, []string{"linux", "darwin", "windows"}) {
 			t.Errorf("%s is built for %q", b.ID, b.Goos)
 		}
-		if b.ID == "lambda" && (!slices.Contains(b.Flags, "-tags=lambda.norpc") || !bytes.Contains(makefile, []byte("-tags lambda.norpc"))) {
-			t.Error("the zips are built in two ways")
+		if b.ID == "lambda" {
+			got := fmt.Sprintf("go build %s -ldflags '%s' -o dist/lambda-$*/bootstrap %s", strings.Join(b.Flags, " "), strings.Join(b.Ldflags, " "), b.Main)
+			if want := makes(t, "dist/lambda-%.zip"); got != want {
+				t.Errorf("the zips are built in two ways:\n%s\n%s", got, want)
+			}
 		}
 	}
 }
 
-// TestReproducible builds what is released in two places, which must give the
-// same bytes.
+// makes returns the command by which the Makefile builds a program for a target.
+func makes(t *testing.T, target string) string {
+	t.Helper()
+	makefile, err := os.ReadFile(filepath.Join(root, "Makefile"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rule, _ := strings.Cut(string(makefile), ": "+target+":\n")
+	rule, _, _ = strings.Cut(rule, "\n\n")
+	command := regexp.MustCompile(`(?m)^\t(?:GO\w+=\S+ )*(go build .*)$`).FindStringSubmatch(rule)
+	if command == nil {
+		t.Fatalf("the Makefile does not build %s:\n%s", target, rule)
+	}
+	return command[1]
+}
+
+// TestReproducible builds what is released, by the flags of the configuration,
+// in two clones of one tagged commit, which must give the same bytes. The
+// command line has to know its tag.
 func TestReproducible(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it links four programs")
 	}
-	elsewhere := t.TempDir()
-	copyModule(t, elsewhere)
+	here, elsewhere := t.TempDir(), filepath.Join(t.TempDir(), "elsewhere")
+	copyModule(t, here)
+	git(t, here, "init", "--quiet")
+	git(t, here, "add", "--all")
+	git(t, here, "commit", "--quiet", "--message", "all of it")
+	git(t, here, "tag", "v1.2.3")
+	git(t, here, "clone", "--quiet", here, elsewhere)
 	for _, b := range load(t).Builds {
-		first, second := build(t, root, b.Main, b.Flags, b.Ldflags), build(t, elsewhere, b.Main, b.Flags, b.Ldflags)
+		first, second := build(t, here, b.Main, b.Flags, b.Ldflags), build(t, elsewhere, b.Main, b.Flags, b.Ldflags)
 		if !bytes.Equal(first, second) {
 			t.Errorf("%s: %d and %d bytes, and they differ", b.ID, len(first), len(second))
+		}
+		info, err := buildinfo.Read(bytes.NewReader(first))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b.ID == "publisher" && info.Main.Version != "v1.2.3" {
+			t.Errorf("publisher v1.2.3 says that it is %q", info.Main.Version)
 		}
 	}
 }
 
+// git runs git as nobody in particular.
+func git(t *testing.T, dir string, args ...string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "git", slices.Concat([]string{"-c", "user.name=x", "-c", "user.email=x@example.com", "-c", "commit.gpgsign=false"}, args)...)
+	cmd.Dir = dir
+	if text, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("git %q: %v\n%s", args, err, text)
+	}
+}
+
+// build runs go as goreleaser does.
 func build(t *testing.T, dir, main string, flags, ldflags []string) []byte {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), "program")
-	args := slices.Concat([]string{"build", "-buildvcs=false", "-o", out, "-ldflags", strings.Join(ldflags, " ")}, flags, []string{main})
+	args := slices.Concat([]string{"build"}, flags, []string{"-ldflags=" + strings.Join(ldflags, " "), "-o", out, main})
 	cmd := exec.CommandContext(t.Context(), "go", args...)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64")
