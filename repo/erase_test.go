@@ -3,6 +3,7 @@ package repo_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"slices"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"publisher/repo"
 	"publisher/repo/tuf"
 	"publisher/storage"
+	"publisher/storage/storagetest"
 )
 
 // keysOf is every object of a store.
@@ -236,4 +238,31 @@ func TestEraseRace(t *testing.T) {
 	if diff := cmp.Diff(slices.Sorted(slices.Values(strangers())), keysOf(t, store)); diff != "" {
 		t.Error(diff)
 	}
+}
+
+// TestEraseFails: what cannot be listed, or is written again whenever it is to go,
+// is not said to be gone.
+func TestEraseFails(t *testing.T) {
+	_, store, _ := erasable(t)
+	unlisted := storagetest.NewFaults(store, func(r storagetest.Request) storagetest.Fault {
+		if r.Method == "LIST" {
+			return storagetest.Lost
+		}
+		return storagetest.None
+	})
+	e := &repo.Eraser{Store: unlisted.Store(), Collection: collection}
+	if _, err := e.Erase(t.Context()); !errors.Is(err, storagetest.ErrInjected) || !strings.HasPrefix(err.Error(), "list "+collection+"/") {
+		t.Errorf("not listed: %v", err)
+	}
+	e.Store = &contested{Memory: store}
+	if _, err := e.Erase(t.Context()); !errors.Is(err, storage.ErrConflict) || !strings.Contains(err.Error(), "100 times in a row") {
+		t.Errorf("written again and again: %v", err)
+	}
+}
+
+// contested has every object changed just before it goes.
+type contested struct{ *storage.Memory }
+
+func (c *contested) Delete(_ context.Context, key string, _ storage.Version) error {
+	return fmt.Errorf("delete %s: %w", key, storage.ErrConflict)
 }

@@ -9,6 +9,7 @@ import (
 
 	"publisher/repo"
 	"publisher/storage"
+	"publisher/storage/storagetest"
 )
 
 // TestTakeBack: a submission goes with its parts, but for those that another one
@@ -80,4 +81,25 @@ func (k *keeping) Delete(ctx context.Context, key string, prev storage.Version) 
 		return fs.ErrPermission
 	}
 	return k.Memory.Delete(ctx, key, prev)
+}
+
+// TestTakeBackFails: without what deletes, nothing is taken; where nobody can tell
+// what other submissions need, their parts stay.
+func TestTakeBackFails(t *testing.T) {
+	store := storage.NewMemory()
+	sub := &repo.Submission{Collection: collection, Files: map[string][]byte{"targets": []byte("{}")}}
+	if err := (repo.Inbox{Store: store, Collection: collection}).Leave(t.Context(), submissionName, sub); err != nil {
+		t.Fatal(err)
+	}
+	box := repo.Inbox{Store: struct{ storage.Store }{store}, Collection: collection}
+	if _, err := box.TakeBack(t.Context(), submissionName); !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), "the inbox cannot delete objects") {
+		t.Errorf("without Delete: %v", err)
+	}
+	box.Store = storagetest.NewFaults(store, onNth("LIST", 1, storagetest.Lost)).Store()
+	if whole, err := box.TakeBack(t.Context(), submissionName); whole || !errors.Is(err, storagetest.ErrInjected) || !strings.Contains(err.Error(), "look for what else waits") {
+		t.Errorf("without a list: %v, %v", whole, err)
+	}
+	if _, err := storage.Stat(t.Context(), store, repo.PartKey(collection, sum("{}"))); err != nil {
+		t.Errorf("the part: %v", err)
+	}
 }

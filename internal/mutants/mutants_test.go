@@ -2,29 +2,49 @@ package mutants
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 )
 
-// files is where the checks are.
+// files is where the checks are that nothing may be published, signed, copied or
+// removed without.
 var files = []string{
-	"repo/verify.go", "repo/profile.go", "repo/inbox.go", "repo/recover.go", "repo/chain.go",
-	"lambda/commit.go", "lambda/create.go", "lambda/event.go", "lambda/guard.go", "lambda/held.go", "lambda/key.go", "lambda/offer.go", "lambda/request.go",
+	"repo/burned.go", "repo/certs.go", "repo/chain.go", "repo/commit.go", "repo/cosign.go", "repo/delegation.go", "repo/erase.go", "repo/gc.go",
+	"repo/grace.go", "repo/inbox.go", "repo/load.go", "repo/mark.go", "repo/mirror.go", "repo/profile.go", "repo/recover.go", "repo/resume.go",
+	"repo/stock.go", "repo/takeback.go", "repo/targetname.go", "repo/verify.go",
+	"lambda/attempt.go", "lambda/commit.go", "lambda/cosign.go", "lambda/create.go", "lambda/event.go", "lambda/guard.go", "lambda/held.go",
+	"lambda/index.go", "lambda/key.go", "lambda/keyless.go", "lambda/keyring.go", "lambda/offer.go", "lambda/patience.go", "lambda/refresh.go",
+	"lambda/request.go", "lambda/seen.go", "lambda/signer.go", "lambda/sweep.go", "lambda/window.go",
 }
 
-// suites is the tests that are run against each mutant, the quick ones first.
-var suites = []struct{ pkg, run, skip string }{
-	{"repo", "^Test(Reject|Forge|Depth)", ""},
-	{"lambda", "", "^Test(Figures|Sweep|Converge|Passphrase)"},
-	{"repo", "", "^Test(Reject|Race|Crash|Property|Rotation|RefreshBeside)"},
+// others is the files with checks that are not mutated: of those who publish,
+// read, or look. Whatever these let pass, the ones above are before it is published.
+var others = []string{
+	"repo/behind.go", "repo/cache.go", "repo/check.go", "repo/content.go", "repo/difference.go", "repo/draft.go", "repo/draftfile.go", "repo/errors.go",
+	"repo/expiry.go", "repo/history.go", "repo/history_role.go", "repo/history_root.go", "repo/init.go", "repo/layout.go", "repo/lookup.go", "repo/mail.go",
+	"repo/object.go", "repo/other.go", "repo/pin.go", "repo/plan.go", "repo/plan_delegation.go", "repo/plan_renew.go", "repo/plan_tree.go", "repo/publish.go",
+	"repo/ready.go", "repo/refresh.go", "repo/remote.go", "repo/review.go", "repo/rotate.go", "repo/shared.go", "repo/sign.go", "repo/start.go",
+	"repo/upload.go", "repo/visits.go", "lambda/cache.go", "lambda/counts.go",
+}
+
+// skipped is the tests that take long.
+var skipped = map[string]string{
+	"repo":   "^Test(Race|Crash|Property|Rotation|RefreshBeside)",
+	"lambda": "^Test(Figures|Sweep|Converge|Passphrase)",
 }
 
 // survive is the mutants that no test can tell from the program, and why.
@@ -40,16 +60,14 @@ var survive = map[string]string{
 // TestMutants builds the module with every check on a switch, and turns off one
 // after the other.
 func TestMutants(t *testing.T) {
-	if os.Getenv("PUBLISHER_MUTANTS") == "" {
+	only := os.Getenv("PUBLISHER_MUTANTS")
+	if only == "" {
 		t.Skip("takes minutes; make mutants runs it")
 	}
 	dir := t.TempDir()
 	copyModule(t, dir)
-	mutants := mutateFiles(t, dir)
+	mutants := chosen(t, mutateFiles(t, dir), only)
 	b := build(t, dir)
-	if out, failed := b.run(t.Context(), Mutant{}); failed {
-		t.Fatalf("without a mutant:\n%s", out)
-	}
 	survivors := b.survivors(t, mutants)
 	for _, m := range survivors {
 		if survive[m.key()] == "" {
@@ -57,6 +75,67 @@ func TestMutants(t *testing.T) {
 		}
 	}
 	t.Logf("%d mutants, %d killed, %d survived, of which %d may", len(mutants), len(mutants)-len(survivors), len(survivors), len(survive))
+}
+
+// chosen is the mutants that match a pattern, 1 for all.
+func chosen(t *testing.T, all []Mutant, only string) []Mutant {
+	t.Helper()
+	if only == "1" {
+		return all
+	}
+	pattern, err := regexp.Compile(only)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all = slices.DeleteFunc(all, func(m Mutant) bool { return !pattern.MatchString(m.String()) })
+	if len(all) == 0 {
+		t.Fatalf("no mutant matches %s", only)
+	}
+	return all
+}
+
+// TestRegistry is that nothing has moved away from under the mutants: every file
+// that has checks is named here, and every mutant that may survive is there.
+func TestRegistry(t *testing.T) {
+	there, last := map[string]bool{}, 0
+	for _, pattern := range []string{"repo/*.go", "lambda/*.go"} {
+		names, err := filepath.Glob(filepath.Join("..", "..", filepath.FromSlash(pattern)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range names {
+			if strings.HasSuffix(name, "_test.go") {
+				continue
+			}
+			src, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			file := path.Join(path.Dir(pattern), filepath.Base(name))
+			_, mutants, err := mutate(file, src, last+1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			last += len(mutants)
+			mutated := slices.Contains(files, file)
+			if known := mutated || slices.Contains(others, file); known != (len(mutants) > 0) {
+				t.Errorf("%s has %d checks; it is named here: %t", file, len(mutants), known)
+			}
+			for _, m := range mutants {
+				there[m.key()] = mutated
+			}
+		}
+	}
+	for _, file := range slices.Concat(files, others) {
+		if _, err := os.Stat(filepath.Join("..", "..", filepath.FromSlash(file))); err != nil {
+			t.Error(err)
+		}
+	}
+	for key := range survive {
+		if !there[key] {
+			t.Errorf("may survive, but there is no such mutant: %s", key)
+		}
+	}
 }
 
 // copyModule copies what the tests need of the module.
@@ -124,14 +203,56 @@ func mutateFiles(t *testing.T, dir string) []Mutant {
 }
 
 // built is the test programs of the mutated module.
-type built struct{ dir string }
+type built struct {
+	dir   string
+	tests []test // the quick ones first
+}
 
-func build(t *testing.T, dir string) built {
+// A test is one of a package, and the mutants whose checks refuse something in it.
+// No other can be told from the program by it.
+type test struct {
+	pkg, name string
+	took      time.Duration
+	met       map[int]bool
+}
+
+func build(t *testing.T, dir string) *built {
 	t.Helper()
-	for _, pkg := range []string{"repo", "lambda"} {
+	b := &built{dir: dir}
+	for pkg, skip := range skipped {
 		command(t, dir, "go", "test", "-c", "-o", pkg+".test", "./"+pkg)
+		slow := regexp.MustCompile(skip)
+		for _, name := range strings.Fields(command(t, dir, "./"+pkg+".test", "-test.list", "^Test")) {
+			if !slow.MatchString(name) {
+				b.tests = append(b.tests, b.meet(t, pkg, name))
+			}
+		}
 	}
-	return built{dir}
+	slices.SortFunc(b.tests, func(x, y test) int { return cmp.Compare(x.took, y.took) })
+	return b
+}
+
+// meet runs a test without a mutant.
+func (b *built) meet(t *testing.T, pkg, name string) test {
+	t.Helper()
+	file, start := filepath.Join(b.dir, "met"), time.Now()
+	write(t, file, nil)
+	if out, err := b.run(t.Context(), pkg, name, "PUBLISHER_MUTANTS_MET="+file); err != nil {
+		t.Fatalf("%s without a mutant: %v\n%s", name, err, out)
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	met := map[int]bool{}
+	for _, line := range strings.Fields(string(data)) {
+		n, err := strconv.Atoi(line)
+		if err != nil {
+			t.Fatal(err)
+		}
+		met[n] = true
+	}
+	return test{pkg, name, time.Since(start), met}
 }
 
 func command(t *testing.T, dir, name string, args ...string) string {
@@ -147,36 +268,40 @@ func command(t *testing.T, dir, name string, args ...string) string {
 	return string(out)
 }
 
-// run runs the suites with one mutant on, until one fails. Mutants of lambda are
-// not part of repo's tests.
-func (b built) run(ctx context.Context, m Mutant) (out []byte, failed bool) {
-	for _, s := range suites {
-		if s.pkg == "repo" && strings.HasPrefix(m.File, "lambda/") {
-			continue
+// killed runs the tests that meet a mutant, with that on, until one fails.
+// Mutants of lambda are not part of repo's tests.
+func (b *built) killed(ctx context.Context, m Mutant) bool {
+	return slices.ContainsFunc(b.tests, func(x test) bool {
+		if !x.met[m.N] {
+			return false
 		}
-		ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
-		cmd := exec.CommandContext(ctx, filepath.Join(b.dir, s.pkg+".test"), "-test.short", "-test.failfast", "-test.run", s.run, "-test.skip", s.skip)
-		cmd.Dir = filepath.Join(b.dir, s.pkg)
-		cmd.Env = append(os.Environ(), fmt.Sprint("PUBLISHER_MUTANT=", m.N))
-		out, err := cmd.CombinedOutput()
-		cancel()
-		if err != nil {
-			return out, true
-		}
-	}
-	return nil, false
+		_, err := b.run(ctx, x.pkg, x.name, fmt.Sprint("PUBLISHER_MUTANT=", m.N))
+		return err != nil
+	})
 }
 
-// survivors runs all mutants, two at a time.
-func (b built) survivors(t *testing.T, mutants []Mutant) (alive []Mutant) {
+func (b *built) run(ctx context.Context, pkg, name, env string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, filepath.Join(b.dir, pkg+".test"), "-test.run", "^"+name+"$")
+	cmd.Dir = filepath.Join(b.dir, pkg)
+	cmd.Env = append(os.Environ(), env)
+	return cmd.CombinedOutput()
+}
+
+// survivors runs all mutants, a few at a time.
+func (b *built) survivors(t *testing.T, mutants []Mutant) (alive []Mutant) {
 	t.Helper()
 	next := make(chan Mutant)
 	var mu sync.Mutex
 	var group sync.WaitGroup
-	for range 2 {
+	for range min(2, runtime.GOMAXPROCS(0)) {
 		group.Go(func() {
 			for m := range next {
-				if _, failed := b.run(t.Context(), m); failed {
+				start := time.Now()
+				killed := b.killed(t.Context(), m)
+				t.Logf("killed %t in %v: %s", killed, time.Since(start).Round(time.Millisecond), m)
+				if killed {
 					continue
 				}
 				mu.Lock()

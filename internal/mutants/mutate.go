@@ -29,20 +29,43 @@ func (m Mutant) String() string { return fmt.Sprintf("%s:%d: %s: %s", m.File, m.
 // key names a mutant as long as its check stays as it is.
 func (m Mutant) key() string { return m.File + " " + m.Func + ": " + m.Text }
 
-// switches is what goes into each package that has mutants.
+// switches is what goes into each package that has mutants. A check counts as met
+// when it is about to refuse something.
 const switches = `package %s
 
 import (
+	"fmt"
 	"os"
 	"strconv"
+	"sync"
 )
 
-var mutantOn, _ = strconv.Atoi(os.Getenv("PUBLISHER_MUTANT"))
+var (
+	mutantOn, _ = strconv.Atoi(os.Getenv("PUBLISHER_MUTANT"))
+	mutantsMet  sync.Map
+)
 
-func mutantOff(n int) bool { return n == mutantOn }
+func mutantOff(n int) bool {
+	if name := os.Getenv("PUBLISHER_MUTANTS_MET"); name != "" {
+		mutantMet(name, n)
+	}
+	return n == mutantOn
+}
+
+func mutantMet(name string, n int) {
+	if _, before := mutantsMet.LoadOrStore(n, true); before {
+		return
+	}
+	f, err := os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		panic(err)
+	}
+	defer f.Close()
+	fmt.Fprintln(f, n)
+}
 
 func mutantPass(n int, err error) error {
-	if n == mutantOn {
+	if err != nil && mutantOff(n) {
 		return nil
 	}
 	return err
@@ -50,14 +73,17 @@ func mutantPass(n int, err error) error {
 `
 
 // mutator puts switches into a file. Checks are found by their form: conditions
-// under which an error is returned, and calls of functions that are named check
-// or verify.
+// under which an error is returned, or false, or something is spared; errors that
+// are returned under none; parts of what must all hold; and calls of functions
+// that are named check or verify.
 type mutator struct {
 	file    string
 	src     []byte
 	fset    *token.FileSet
-	in      string // the function
-	first   int    // the number of the first mutant
+	in      string            // the function
+	first   int               // the number of the first mutant
+	errs    map[ast.Node]bool // returns of functions that return an error
+	under   map[ast.Node]bool // what follows from a condition that is a mutant
 	mutants []Mutant
 	edits   []edit
 }
@@ -74,8 +100,36 @@ func mutate(file string, src []byte, first int) ([]byte, []Mutant, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	m.errs, m.under = map[ast.Node]bool{}, map[ast.Node]bool{}
+	ast.Inspect(f, m.functions)
 	ast.Inspect(f, m.visit)
 	return m.edited(), m.mutants, nil
+}
+
+// functions finds the returns of functions whose last result is an error.
+func (m *mutator) functions(n ast.Node) bool {
+	switch n := n.(type) {
+	case *ast.FuncDecl:
+		m.returns(n.Type, n.Body)
+	case *ast.FuncLit:
+		m.returns(n.Type, n.Body)
+	}
+	return true
+}
+
+func (m *mutator) returns(t *ast.FuncType, body *ast.BlockStmt) {
+	if t.Results == nil || body == nil || !isNamed(t.Results.List[len(t.Results.List)-1].Type, "error") {
+		return
+	}
+	ast.Inspect(body, func(n ast.Node) bool {
+		if _, inner := n.(*ast.FuncLit); inner {
+			return false
+		}
+		if r, ok := n.(*ast.ReturnStmt); ok {
+			m.errs[r] = len(r.Results) == t.Results.NumFields() // else it hands on what a call returns
+		}
+		return true
+	})
 }
 
 func (m *mutator) visit(n ast.Node) bool {
@@ -83,7 +137,7 @@ func (m *mutator) visit(n ast.Node) bool {
 	case *ast.FuncDecl:
 		m.in = n.Name.Name
 	case *ast.IfStmt:
-		if refuses(n.Body.List) && (!hands(n.Body.List) || isCheckOf(n.Init)) {
+		if refuses(n.Body.List) && (!hands(n.Body.List) || isCheckOf(n.Init)) && !goesOn(n) || spares(n) {
 			m.condition(n.Cond, n.Body.List)
 			m.inside(n)
 			return false
@@ -94,6 +148,8 @@ func (m *mutator) visit(n ast.Node) bool {
 		}
 	case *ast.ReturnStmt:
 		m.calls(n.Results)
+		m.conjunctions(n)
+		m.refusal(n)
 	case *ast.AssignStmt:
 		if isNamed(n.Lhs[0], "err") && len(n.Lhs) == 1 {
 			m.calls(n.Rhs)
@@ -129,6 +185,7 @@ func (m *mutator) condition(e ast.Expr, body []ast.Stmt) {
 		m.condition(b.Y, body)
 		return
 	}
+	m.under[body[len(body)-1]] = true
 	n := m.add(e, m.text(e)+" → "+m.text(body[len(body)-1]))
 	m.edit(e.Pos(), "((")
 	m.edit(e.End(), fmt.Sprintf(") && !mutantOff(%d))", n))
@@ -139,6 +196,41 @@ func (m *mutator) condition(e ast.Expr, body []ast.Stmt) {
 func hands(body []ast.Stmt) bool {
 	r, ok := body[len(body)-1].(*ast.ReturnStmt)
 	return ok && len(body) == 1 && len(r.Results) > 0 && isNamed(r.Results[len(r.Results)-1], "err")
+}
+
+// goesOn reports whether a condition is that nothing has failed so far, and what
+// follows is the next step. That is no check.
+func goesOn(n *ast.IfStmt) bool {
+	b, ok := n.Cond.(*ast.BinaryExpr)
+	_, assign := n.Body.List[len(n.Body.List)-1].(*ast.AssignStmt)
+	return ok && assign && b.Op == token.EQL && isNamed(b.X, "err") && isNamed(b.Y, "nil")
+}
+
+// spares reports whether a statement leaves alone what is in a set, or does not
+// pass a test.
+func spares(n *ast.IfStmt) bool {
+	switch c := n.Cond.(type) {
+	case *ast.IndexExpr:
+		return passesOver(n.Body.List)
+	case *ast.UnaryExpr:
+		_, call := c.X.(*ast.CallExpr)
+		return call && c.Op == token.NOT && passesOver(n.Body.List)
+	}
+	return false
+}
+
+// passesOver reports whether statements do no more than to leave without error.
+func passesOver(body []ast.Stmt) bool {
+	if len(body) != 1 {
+		return false
+	}
+	switch s := body[0].(type) {
+	case *ast.BranchStmt:
+		return s.Tok == token.CONTINUE
+	case *ast.ReturnStmt:
+		return len(s.Results) == 1 && isNamed(s.Results[0], "nil")
+	}
+	return false
 }
 
 func isNamed(e ast.Expr, name string) bool {
@@ -165,10 +257,49 @@ func (m *mutator) calls(all []ast.Expr) {
 		if !ok || !isCheck.MatchString(called(c)) {
 			continue
 		}
-		n := m.add(e, m.text(e))
-		m.edit(e.Pos(), fmt.Sprintf("mutantPass(%d, ", n))
-		m.edit(e.End(), ")")
+		m.pass(e, m.text(e))
 	}
+}
+
+func (m *mutator) pass(e ast.Expr, text string) {
+	n := m.add(e, text)
+	m.edit(e.Pos(), fmt.Sprintf("mutantPass(%d, ", n))
+	m.edit(e.End(), ")")
+}
+
+// refusal makes a mutant of an error that is returned under no condition of its
+// own: at the end of a function, or of the cases of a switch.
+func (m *mutator) refusal(n *ast.ReturnStmt) {
+	if !m.errs[n] || m.under[n] {
+		return
+	}
+	e := n.Results[len(n.Results)-1]
+	if c, ok := e.(*ast.CallExpr); isNamed(e, "err") || !isError(e) || ok && isCheck.MatchString(called(c)) {
+		return
+	}
+	m.pass(e, m.text(n))
+}
+
+// conjunctions makes a mutant of each part of what is returned if all of them
+// hold.
+func (m *mutator) conjunctions(n *ast.ReturnStmt) {
+	for _, e := range n.Results {
+		if b, ok := e.(*ast.BinaryExpr); ok && b.Op == token.LAND {
+			m.part(b.X, n)
+			m.part(b.Y, n)
+		}
+	}
+}
+
+func (m *mutator) part(e ast.Expr, of *ast.ReturnStmt) {
+	if b, ok := e.(*ast.BinaryExpr); ok && b.Op == token.LAND {
+		m.part(b.X, of)
+		m.part(b.Y, of)
+		return
+	}
+	n := m.add(e, m.text(e)+" in "+m.text(of))
+	m.edit(e.Pos(), "((")
+	m.edit(e.End(), fmt.Sprintf(") || mutantOff(%d))", n))
 }
 
 // called is the name of the function that is called.
@@ -190,17 +321,19 @@ func refuses(body []ast.Stmt) bool {
 	switch last := body[len(body)-1].(type) {
 	case *ast.AssignStmt:
 		_, call := last.Rhs[0].(*ast.CallExpr)
-		return call && isNamed(last.Lhs[0], "err") && len(last.Lhs) == 1
+		return len(last.Lhs) == 1 && isNamed(last.Lhs[0], "err") && (call || isError(last.Rhs[0]) && !isNamed(last.Rhs[0], "err"))
 	case *ast.ExprStmt:
 		return ignores(last)
 	case *ast.ReturnStmt:
 		if len(last.Results) == 0 {
 			return ignores(body[0])
 		}
-		return isError(last.Results[len(last.Results)-1])
+		return isError(last.Results[len(last.Results)-1]) || slices.ContainsFunc(last.Results, isFalse)
 	}
 	return false
 }
+
+func isFalse(e ast.Expr) bool { return isNamed(e, "false") }
 
 func ignores(s ast.Stmt) bool {
 	e, ok := s.(*ast.ExprStmt)
@@ -211,15 +344,17 @@ func ignores(s ast.Stmt) bool {
 	return ok && called(c) == "ignore"
 }
 
+var isSentinel = regexp.MustCompile(`^[eE]rr[A-Z]`)
+
 // isError: a variable of that name, or what makes one.
 func isError(e ast.Expr) bool {
 	switch e := e.(type) {
 	case *ast.Ident:
-		return isNamed(e, "err")
+		return e.Name == "err" || isSentinel.MatchString(e.Name)
 	case *ast.UnaryExpr:
 		return e.Op == token.AND
 	case *ast.CallExpr:
-		return slices.Contains([]string{"reject", "refused", "rejection", "Errorf", "New", "unverified"}, called(e)) || isCheck.MatchString(called(e))
+		return slices.Contains([]string{"reject", "refused", "rejection", "Errorf", "New", "Join", "unverified", "lost"}, called(e)) || isCheck.MatchString(called(e))
 	}
 	return false
 }
