@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -39,14 +40,39 @@ type Mirrored struct {
 	Targets  int              `json:"targets"`  // objects that were written
 	Present  int              `json:"present"`  // objects of targets that were there
 
+	// FirstRoot is the first root, where those before it are gone: who trusts one of
+	// them cannot come here.
+	FirstRoot int64 `json:"first_root,omitempty"`
+
 	// Moved says that the keys of the source were replaced since the last copy, and
 	// that old and new ones no longer sign together: while it was copied, for a
 	// moment, clients may have been refused.
 	Moved bool `json:"moved,omitempty"`
 }
 
-// ErrAhead reports another store that has a newer version than the source.
-var ErrAhead = errors.New("the mirror is ahead of the source")
+var (
+	// ErrAhead reports another store that has a newer version than the source.
+	ErrAhead = errors.New("the mirror is ahead of the source")
+
+	// ErrOther reports another store that was not copied from this source: a slot,
+	// or a timestamp of the same version, has other bytes.
+	ErrOther = errors.New("the mirror is one of something else")
+
+	// ErrUnversioned reports a source whose files have no versions in their names
+	// (consistent_snapshot is false; TUF specification, section 6.2): in a mirror they
+	// would have to be replaced while clients read them.
+	ErrUnversioned = errors.New("the source has no versions in the names of its files: consistent_snapshot is false")
+)
+
+// A DamagedError reports an object of a mirror that is not what its name says.
+// Nobody but its owner can tell how that came, so it is left as it is.
+type DamagedError struct {
+	Key string
+	Err error
+}
+
+func (e *DamagedError) Error() string { return fmt.Sprintf("%s of the mirror: %v", e.Key, e.Err) }
+func (e *DamagedError) Unwrap() error { return e.Err }
 
 // Load verifies what the source has, all of its metadata, and tells how many
 // bytes its targets have together.
@@ -58,7 +84,7 @@ func (m *Mirror) Load(ctx context.Context) (*View, int64, error) {
 	case !v.Published():
 		return nil, 0, ErrNotPublished
 	case !v.Root().Signed.ConsistentSnapshot:
-		return nil, 0, errors.New("the source has no versions in the names of its files (consistent_snapshot is false): they would have to be replaced while clients read them")
+		return nil, 0, ErrUnversioned
 	}
 	all, err := v.List(ctx)
 	if err != nil {
@@ -71,34 +97,31 @@ func (m *Mirror) Load(ctx context.Context) (*View, int64, error) {
 	return v, total, nil
 }
 
-// Copy copies the version that Load has verified. An error leaves the mirror as
-// it was, or complete. It wraps ErrAhead or is a *BurnedError where the other
-// store has something else than an older version of the same collection.
+// Copy copies the version that Load has verified. After an error clients of the
+// mirror find what was there before, or all of the new version. The error wraps
+// ErrAhead or ErrOther, and nothing was written, where the other store has
+// something else than an older version of the same collection; it is a
+// *DamagedError where something there cannot be relied upon.
 func (m *Mirror) Copy(ctx context.Context, v *View) (*Mirrored, error) {
 	c := &copying{Mirror: m, view: v, done: &Mirrored{Versions: map[string]int64{}}}
-	there, version, err := c.published(ctx)
-	if err != nil {
-		return nil, err
-	}
-	roots, err := c.roots(ctx)
-	if err != nil {
-		return nil, err
-	}
-	rootsFirst, err := c.order(ctx, there)
-	if err != nil {
-		return nil, err
-	}
+	rootsFirst := false
 	steps := []func() error{
-		func() error { return c.targets(ctx) },
-		func() error { return c.roles(ctx) },
-		func() error { return c.timestamp(ctx, there, version) },
-		func() error { return c.writeRoots(ctx, roots) },
-	}
-	if rootsFirst {
-		steps = []func() error{steps[0], steps[1], steps[3], steps[2]}
+		func() error { return c.readRoots(ctx) },
+		func() error { return c.compareRoots(ctx) },
+		func() error { return c.published(ctx) },
+		func() (err error) { rootsFirst, err = c.order(ctx); return err },
 	}
 	for _, step := range steps {
 		if err := step(); err != nil {
+			return nil, err
+		}
+	}
+	writes := []func(context.Context) error{c.targets, c.roles, c.timestamp, c.writeRoots}
+	if rootsFirst {
+		writes = []func(context.Context) error{c.targets, c.roles, c.writeRoots, c.timestamp}
+	}
+	for _, write := range writes {
+		if err := write(ctx); err != nil {
 			return nil, err
 		}
 	}
@@ -108,7 +131,15 @@ func (m *Mirror) Copy(ctx context.Context, v *View) (*Mirrored, error) {
 // copying is one run of a Mirror.
 type copying struct {
 	*Mirror
-	view *View
+	view  *View
+	roots []*tuf.File[tuf.Root] // of the source, the first first
+
+	// What the mirror has: the timestamp, nil for none; the newest of roots, nil for
+	// none; and those of roots that it lacks.
+	there   *tuf.File[tuf.Timestamp]
+	version storage.Version
+	newest  *tuf.File[tuf.Root]
+	lacks   []*tuf.File[tuf.Root]
 
 	// restarted says that the source has forgotten the timestamp of the mirror: its
 	// keys were replaced, and versions may have fallen with them.
@@ -119,153 +150,6 @@ type copying struct {
 }
 
 func (c *copying) collection() string { return c.Loader.Collection }
-
-// published is the timestamp that the mirror has, nil for none.
-func (c *copying) published(ctx context.Context) (*tuf.File[tuf.Timestamp], storage.Version, error) {
-	data, version, err := storage.Read(ctx, c.Store, TimestampKey(c.collection()), MaxTimestamp)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, storage.Absent, nil
-	}
-	if err != nil {
-		return nil, version, err
-	}
-	ts, err := tuf.Parse[tuf.Timestamp](data, MaxTimestamp)
-	if err != nil {
-		return nil, version, unverified("timestamp.json of the mirror", err)
-	}
-	return ts, version, c.checkAhead(ctx, ts)
-}
-
-// checkAhead refuses to take the mirror back. Versions do not tell where the
-// newest root of the source verifies the timestamp of the mirror no longer: what
-// clients then forget is replaced, as a recovery from a fast-forward attack
-// demands; TUF specification, section 5.3.11. A mirror that has a root after that
-// one is ahead whatever the versions are.
-func (c *copying) checkAhead(ctx context.Context, there *tuf.File[tuf.Timestamp]) error {
-	root := c.view.Root()
-	after := root.Signed.Version + 1
-	switch _, err := storage.Stat(ctx, c.Store, SlotKey(c.collection(), tuf.RoleRoot, after)); {
-	case err == nil:
-		return fmt.Errorf("%w: it has root %d, the source has %d", ErrAhead, after, root.Signed.Version)
-	case !errors.Is(err, fs.ErrNotExist):
-		return err
-	}
-	if c.restarted = verifyTop(root, tuf.RoleTimestamp, there) != nil; c.restarted {
-		return nil
-	}
-	if ours := c.view.Timestamp.Signed.Version; there.Signed.Version > ours {
-		return fmt.Errorf("%w: it has timestamp %d, the source has %d", ErrAhead, there.Signed.Version, ours)
-	}
-	return nil
-}
-
-// roots is every root from the first on. Those before the trusted one are proven
-// by their successors.
-func (c *copying) roots(ctx context.Context) ([]*tuf.File[tuf.Root], error) {
-	var roots []*tuf.File[tuf.Root]
-	for n := int64(1); n <= c.view.Root().Signed.Version; n++ {
-		name := SlotName(tuf.RoleRoot, n)
-		data, _, err := storage.Read(ctx, c.Source, SlotKey(c.collection(), tuf.RoleRoot, n), MaxRoot)
-		if err != nil {
-			return nil, unverified(name, err)
-		}
-		root, err := tuf.Parse[tuf.Root](data, MaxRoot)
-		switch {
-		case err != nil:
-		case root.Signed.Version != n:
-			err = fmt.Errorf("it says version %d", root.Signed.Version)
-		case n == 1:
-			err = verifyTop(root, tuf.RoleRoot, root)
-		default:
-			err = verifySuccessor(roots[n-2], root)
-		}
-		if err != nil {
-			return nil, unverified(name, err)
-		}
-		roots = append(roots, root)
-	}
-	for _, trusted := range c.view.Roots {
-		if n := trusted.Signed.Version; !bytes.Equal(roots[n-1].Payload(), trusted.Payload()) {
-			return nil, unverified(SlotName(tuf.RoleRoot, n), errors.New("it is not the one that is trusted"))
-		}
-	}
-	return roots, nil
-}
-
-// order tells whether the roots come before the timestamp. Clients that do not
-// see the new roots yet must be able to verify what is there beside the old one,
-// or those that do what was there before.
-func (c *copying) order(ctx context.Context, there *tuf.File[tuf.Timestamp]) (rootsFirst bool, err error) {
-	if there == nil {
-		return true, nil // nobody reads what has no timestamp
-	}
-	old, err := c.newestThere(ctx)
-	if err != nil || old == nil || old.Signed.Version == c.view.Root().Signed.Version {
-		return true, err
-	}
-	if c.verifies(old) {
-		return false, nil
-	}
-	c.done.Moved, err = c.moved(ctx, there)
-	return true, err
-}
-
-// moved reports whether the newest root verifies nothing of what the mirror has
-// published any more, or not all of it.
-func (c *copying) moved(ctx context.Context, there *tuf.File[tuf.Timestamp]) (bool, error) {
-	if c.restarted {
-		return true, nil
-	}
-	snapshot, err := verifiedThere[tuf.Snapshot](ctx, c, tuf.RoleSnapshot, there.Signed.Meta["snapshot.json"])
-	if err != nil || snapshot == nil {
-		return true, err
-	}
-	targets, err := verifiedThere[tuf.Targets](ctx, c, tuf.RoleTargets, snapshot.Signed.Meta["targets.json"])
-	return targets == nil, err
-}
-
-// verifiedThere is a top-level role's file of the mirror, nil if the newest root
-// does not verify it, or it is not there.
-func verifiedThere[T tuf.Content](ctx context.Context, c *copying, role string, meta tuf.MetaFile) (*tuf.File[T], error) {
-	data, _, err := storage.Read(ctx, c.Store, SlotKey(c.collection(), role, meta.Version), maxMetadata)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	f, err := tuf.Parse[T](data, maxMetadata)
-	if err != nil || verifyTop(c.view.Root(), role, f) != nil {
-		return nil, nil
-	}
-	return f, nil
-}
-
-// newestThere is the newest root that the mirror has.
-func (c *copying) newestThere(ctx context.Context) (*tuf.File[tuf.Root], error) {
-	for n := c.view.Root().Signed.Version; n >= 1; n-- {
-		data, _, err := storage.Read(ctx, c.Store, SlotKey(c.collection(), tuf.RoleRoot, n), MaxRoot)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		root, err := tuf.Parse[tuf.Root](data, MaxRoot)
-		if err != nil {
-			return nil, unverified(SlotName(tuf.RoleRoot, n)+" of the mirror", err)
-		}
-		return root, nil
-	}
-	return nil, nil
-}
-
-// verifies reports whether an older root verifies what is about to be written.
-func (c *copying) verifies(root *tuf.File[tuf.Root]) bool {
-	return verifyTop(root, tuf.RoleTimestamp, c.view.Timestamp) == nil &&
-		verifyTop(root, tuf.RoleSnapshot, c.view.Snapshot) == nil &&
-		verifyTop(root, tuf.RoleTargets, c.view.Targets[tuf.RoleTargets]) == nil
-}
 
 // targets copies every object that clients may ask for: a target has one for each
 // of its hashes.
@@ -298,18 +182,18 @@ func (c *copying) targets(ctx context.Context) error {
 
 // copyTarget copies an object unless it is there.
 func (c *copying) copyTarget(ctx context.Context, key string, t Target) error {
-	if _, wrong, err := compareObject(ctx, c.Store, key, t.Name, t.TargetFile, false); !errors.Is(err, fs.ErrNotExist) {
+	err := c.compareTarget(ctx, key, t)
+	if !errors.Is(err, fs.ErrNotExist) {
 		c.count(&c.done.Present)
 		c.copied(t.Length)
-		return errors.Join(wrong, err)
+		return err
 	}
-	body := &remote{ctx: ctx, source: c.Source, key: c.sourceKey(t), want: t.TargetFile, tell: c.copied}
+	body := &remote{ctx: ctx, source: c.Source, keys: c.sourceKeys(t), want: t.TargetFile, tell: c.copied}
 	defer body.Close()
-	_, err := c.Store.Put(ctx, key, body.hashed(), storage.Absent)
+	_, err = c.Store.Put(ctx, key, body.hashed(), storage.Absent)
 	if errors.Is(err, storage.ErrConflict) {
 		// Somebody else's copy, or our own whose answer was lost.
-		_, wrong, readErr := compareObject(ctx, c.Store, key, t.Name, t.TargetFile, false)
-		err = errors.Join(wrong, readErr)
+		err = c.compareTarget(ctx, key, t)
 	}
 	if err == nil {
 		c.count(&c.done.Targets)
@@ -317,13 +201,35 @@ func (c *copying) copyTarget(ctx context.Context, key string, t Target) error {
 	return err
 }
 
-// sourceKey is where the bytes of a target are read, under whichever hash.
-func (c *copying) sourceKey(t Target) string {
-	key, err := c.view.Key(t)
+// compareTarget compares an object of the mirror with its listing: by the SHA-256
+// that the store vouches for, or else by its bytes. The error wraps
+// fs.ErrNotExist if it is not there.
+func (c *copying) compareTarget(ctx context.Context, key string, t Target) error {
+	info, err := storage.Stat(ctx, c.Store, key)
 	if err != nil {
-		return TargetKey(c.collection(), t.Name, t.Hashes["sha256"])
+		return err
 	}
-	return key
+	var wrong error
+	if info.Size >= 0 {
+		wrong = compareInfo(info, t.Name, t.TargetFile)
+	}
+	if wrong == nil && (info.Size < 0 || info.SHA256 == nil || t.Hashes["sha256"] == "") {
+		wrong, err = compareBytes(ctx, c.Store, key, t.Name, t.TargetFile)
+	}
+	if wrong != nil {
+		return &DamagedError{key, wrong}
+	}
+	return err
+}
+
+// sourceKeys is where the bytes of a target may lie in the source: under one or
+// more of its hashes; TUF specification, section 6.2.
+func (c *copying) sourceKeys(t Target) []string {
+	var keys []string
+	for _, algorithm := range slices.Sorted(maps.Keys(t.Hashes)) {
+		keys = append(keys, TargetKey(c.collection(), t.Name, t.Hashes[algorithm]))
+	}
+	return keys
 }
 
 func (c *copying) copied(n int64) {
@@ -395,8 +301,8 @@ func (c *copying) write(ctx context.Context, role string, version int64, data []
 	switch {
 	case err == nil && bytes.Equal(old, data):
 		return nil
-	case err == nil:
-		return fmt.Errorf("the mirror is one of something else: %w", &BurnedError{Role: role, Version: version})
+	case err == nil, errors.Is(err, storage.ErrTooLarge):
+		return otherSlot(role, version)
 	case !errors.Is(err, fs.ErrNotExist):
 		return err
 	}
@@ -410,29 +316,32 @@ func (c *copying) write(ctx context.Context, role string, version int64, data []
 	return nil
 }
 
-func (c *copying) writeRoots(ctx context.Context, roots []*tuf.File[tuf.Root]) error {
-	for _, root := range roots {
+func otherSlot(role string, version int64) error {
+	return fmt.Errorf("%w: it has another %s", ErrOther, SlotName(role, version))
+}
+
+func (c *copying) writeRoots(ctx context.Context) error {
+	for _, root := range c.lacks {
 		if err := c.write(ctx, tuf.RoleRoot, root.Signed.Version, root.Bytes()); err != nil {
 			return err
 		}
 	}
-	c.done.Versions[tuf.RoleRoot] = int64(len(roots))
+	c.done.Versions[tuf.RoleRoot] = c.view.Root().Signed.Version
+	if first := c.roots[0].Signed.Version; first > 1 {
+		c.done.FirstRoot = first
+	}
 	return nil
 }
 
 // timestamp makes what was copied the published version.
-func (c *copying) timestamp(ctx context.Context, there *tuf.File[tuf.Timestamp], version storage.Version) error {
+func (c *copying) timestamp(ctx context.Context) error {
 	ts := c.view.Timestamp
 	c.done.Versions[tuf.RoleTimestamp] = ts.Signed.Version
-	switch {
-	case there == nil || c.restarted || there.Signed.Version < ts.Signed.Version:
-	case bytes.Equal(there.Payload(), ts.Payload()):
+	if c.there != nil && bytes.Equal(c.there.Bytes(), ts.Bytes()) {
 		return nil
-	default:
-		return fmt.Errorf("the mirror is one of something else: its timestamp %d is another", ts.Signed.Version)
 	}
 	key := TimestampKey(c.collection())
-	_, putErr := c.Store.Put(ctx, key, bytes.NewReader(ts.Bytes()), version)
+	_, putErr := c.Store.Put(ctx, key, bytes.NewReader(ts.Bytes()), c.version)
 	data, _, err := storage.Read(ctx, c.Store, key, MaxTimestamp)
 	if err != nil || !bytes.Equal(data, ts.Bytes()) {
 		return fmt.Errorf("write %s: %w", key, errors.Join(putErr, err))

@@ -5,6 +5,8 @@ import (
 	"crypto/sha512"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -91,29 +93,56 @@ func TestMirror(t *testing.T) {
 	w.with(t, to, w.newCache()).mustBeClean()
 }
 
-// TestMirrorInterrupted kills a copy at every request to either side; clients
+// TestMirrorInterrupted breaks a copy at every request to either side; clients
 // find the version of before or the new one, and the next run finishes.
 func TestMirrorInterrupted(t *testing.T) {
 	w := mirrored(t)
 	before := w.newMemory()
 	w.mustMirror(before)
 	w.mustPublish(add("c", "five"), remove("a"))
+	whole := w.newMemory()
+	w.mustMirror(whole)
+	want := objects(t, whole)
 	for _, fault := range []storagetest.Fault{storagetest.Lost, storagetest.AppliedFailed, storagetest.AppliedAgain, storagetest.Killed} {
-		for n := 1; ; n++ {
-			to := copyStore(t, before, func() time.Time { return w.now })
-			broken := w.with(t, to, w.newCache()).onRequest(n, func() storagetest.Fault { return fault })
-			_, err := w.mirror(broken.Store())
-			w.with(t, to, w.newCache()).mustBeClean()
-			w.mustMirror(to)
-			w.with(t, to, w.newCache()).mustBeClean()
-			if diff := cmp.Diff(w.targets(), w.with(t, to, w.newCache()).targets()); diff != "" {
-				t.Fatalf("%v at request %d (-source +mirror):\n%s", fault, n, diff)
+		for _, side := range []string{"source", "mirror"} {
+			n := 1
+			for w.interrupted(before, side, n, fault, want) {
+				n++
 			}
-			if err == nil && n > 20 {
-				break
+			if n < 10 {
+				t.Errorf("%v of the %s: only %d requests were broken", fault, side, n)
 			}
 		}
 	}
+}
+
+// interrupted reports whether a copy to a mirror that is behind makes n requests
+// to one side, the last of which is broken, and sees to what follows.
+func (w *world) interrupted(behind storage.Store, side string, n int, fault storagetest.Fault, want map[string]string) bool {
+	w.t.Helper()
+	to := copyStore(w.t, behind, func() time.Time { return w.now })
+	old := w.with(w.t, to, w.newCache()).targets()
+	reached := false
+	breaking := func() storagetest.Fault { reached = true; return fault }
+	if side == "source" {
+		source := w.onRequest(n, breaking).Store()
+		_, _ = w.with(w.t, source, w.newCache()).mirror(to) // it may have been the last request
+	} else {
+		_, _ = w.mirror(w.with(w.t, to, w.newCache()).onRequest(n, breaking).Store())
+	}
+	there := w.with(w.t, to, w.newCache())
+	there.mustBeClean()
+	if got := there.targets(); !maps.Equal(got, old) && !maps.Equal(got, w.targets()) {
+		w.t.Errorf("%v of the %s at request %d: clients find %v", fault, side, n, got)
+	}
+	w.mustMirror(to)
+	there.mustBeClean()
+	all := objects(w.t, to)
+	maps.DeleteFunc(all, func(key, _ string) bool { _, wanted := want[key]; return !wanted }) // of versions before
+	if diff := cmp.Diff(want, all); diff != "" {
+		w.t.Fatalf("%v of the %s at request %d (-source +mirror):\n%s", fault, side, n, diff)
+	}
+	return reached
 }
 
 // TestMirrorAcrossRotations: a mirror that has missed rotations serves every
@@ -157,6 +186,17 @@ func TestMirrorRefuses(t *testing.T) {
 			}
 		}
 	}
+	drop := func(key string) func(*world, storage.Store) {
+		return func(w *world, s storage.Store) {
+			info, err := storage.Stat(w.t.Context(), s, key)
+			if err == nil {
+				err = s.(storage.Deleter).Delete(w.t.Context(), key, info.Version)
+			}
+			if err != nil {
+				w.t.Fatal(err)
+			}
+		}
+	}
 	flip := func(data []byte) []byte { data[len(data)/2] ^= 1; return data }
 	shorter := func(data []byte) []byte { return data[:len(data)-1] }
 	longer := func(data []byte) []byte { return append(data, '!') }
@@ -171,6 +211,8 @@ func TestMirrorRefuses(t *testing.T) {
 		"a flipped byte in targets":     {source: spoil(repo.SlotKey(collection, tuf.RoleTargets, 3), flip), want: "targets"},
 		"a flipped byte in the root":    {source: spoil(repo.SlotKey(collection, tuf.RoleRoot, 2), flip), want: "root"},
 		"the first root is another":     {source: spoil(repo.SlotKey(collection, tuf.RoleRoot, 1), flip), want: "root"},
+		"a target that is missing":      {source: drop(target), want: "the source does not have it"},
+		"another root in the mirror":    {mirror: func(w *world, s storage.Store) { w.put(s, repo.SlotKey(collection, tuf.RoleRoot, 1), "{}") }, want: "another 1.root.json"},
 		"another slot in the mirror":    {mirror: func(w *world, s storage.Store) { w.put(s, repo.SlotKey(collection, tuf.RoleTargets, 3), "{}") }, want: "something else"},
 		"a target of other bytes there": {mirror: func(w *world, s storage.Store) { w.put(s, target, "five") }, want: "sha256"},
 		"garbage for a timestamp":       {mirror: func(w *world, s storage.Store) { w.put(s, repo.TimestampKey(collection), "{}") }, want: "timestamp.json of the mirror"},
@@ -310,6 +352,104 @@ func TestMirrorSHA512(t *testing.T) {
 	if again := w.mustMirror(to); again.Present != 1 || again.Targets != 0 {
 		t.Errorf("a second copy copies %+v", again)
 	}
+}
+
+// TestMirrorHashesWhatIsThere: a store that vouches for no SHA-256 is not
+// believed that what it has of a target's length is the target.
+func TestMirrorHashesWhatIsThere(t *testing.T) {
+	w := newWorld(t)
+	w.mustPublish(add("a", "one"))
+	for name, row := range map[string]struct {
+		there string
+		whole bool
+	}{"flipped": {"onf", false}, "whole": {"one", true}} {
+		t.Run(name, func(t *testing.T) {
+			memory := w.newMemory()
+			w.put(memory, repo.TargetKey(collection, "a", sum("one")), row.there)
+			_, err := w.mirror(plainStore{memory})
+			if damaged := new(*repo.DamagedError); row.whole != (err == nil) || !row.whole && !errors.As(err, damaged) {
+				t.Errorf("error %v", err)
+			}
+			if _, found := objects(t, memory)[repo.TimestampKey(collection)]; found != row.whole {
+				t.Errorf("published: %v", found)
+			}
+		})
+	}
+}
+
+// plainStore is one that does not describe objects without their bytes.
+type plainStore struct{ storage.Store }
+
+// TestMirrorOfUnknownAge: a timestamp of the mirror that no root verifies any more
+// may be newer than the source, and is not replaced. Where only its signatures are
+// damaged it is, by the whole file.
+func TestMirrorOfUnknownAge(t *testing.T) {
+	w := mirrored(t)
+	old := copyStore(t, w.store, func() time.Time { return w.now })
+	w.mustPublish(add("c", "five"))
+	to := w.newMemory()
+	w.mustMirror(to)
+	w.spoilSignature(to)
+	before := objects(t, to)
+	_, err := w.with(t, old, w.newCache()).mirror(to)
+	if damaged := new(*repo.DamagedError); !errors.As(err, damaged) {
+		t.Errorf("an older source: %v", err)
+	}
+	if diff := cmp.Diff(before, objects(t, to)); diff != "" {
+		t.Errorf("the mirror was changed (-before +after):\n%s", diff)
+	}
+	w.mustMirror(to)
+	w.with(t, to, w.newCache()).mustBeClean()
+}
+
+// spoilSignature changes a character of the signature on timestamp.json of the key
+// that is in force.
+func (w *world) spoilSignature(s storage.Store) {
+	w.t.Helper()
+	key := repo.TimestampKey(collection)
+	data, version, err := storage.Read(w.t.Context(), s, key, repo.MaxTimestamp)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	ts, err := tuf.Parse[tuf.Timestamp](data, repo.MaxTimestamp)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	inForce := w.view().Root().Signed.Roles[tuf.RoleTimestamp].KeyIDs[0]
+	sig := ts.Signatures[slices.IndexFunc(ts.Signatures, func(s tuf.Signature) bool { return s.KeyID == inForce })].Sig
+	other := "0"
+	if strings.HasPrefix(sig, other) {
+		other = "1"
+	}
+	data = bytes.Replace(data, []byte(sig), []byte(other+sig[1:]), 1)
+	if _, err := s.Put(w.t.Context(), key, bytes.NewReader(data), version); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// TestMirrorOfAnotherChain: a mirror with another root is one of something else,
+// also where online keys are the same, and stays as it is.
+func TestMirrorOfAnotherChain(t *testing.T) {
+	w := mirrored(t)
+	to := w.newMemory()
+	w.mustMirror(to)
+	n := w.view().Root().Signed.Version + 1
+	w.mustRotate(rootTo(w.ring.Generate(t)))
+	w.mustRotate(rootTo(w.ring.Generate(t)))
+	w.mustPublish(add("c", "five"))
+	w.put(to, repo.SlotKey(collection, tuf.RoleRoot, n), "{}")
+	before := objects(t, to)
+	if _, err := w.mirror(to); !errors.Is(err, repo.ErrOther) {
+		t.Errorf("error %v", err)
+	}
+	if diff := cmp.Diff(before, objects(t, to)); diff != "" {
+		t.Errorf("the mirror was changed (-before +after):\n%s", diff)
+	}
+}
+
+// rootTo is a rotation of the root key.
+func rootTo(key tuf.Key) repo.Rotation {
+	return to(map[string]tuf.Key{tuf.RoleRoot: key}, repo.DefaultGrace)
 }
 
 // rotateOnline replaces the keys of snapshot and timestamp.

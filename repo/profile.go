@@ -16,6 +16,10 @@ import (
 // This file is the profile: what all TUF clients read, and therefore all that
 // commit publishes. It is stricter than the specification where clients differ.
 
+// isForeign reports a root that another program has made. Nobody has promised to
+// keep our profile there, nor anything that TUF does not ask for.
+func isForeign(root *tuf.File[tuf.Root]) bool { return root.Signed.Publisher.Collection == "" }
+
 // checkForm checks what every file must keep beyond what Parse asks for: our
 // collection and our encoding.
 func checkForm[T tuf.Content](f *tuf.File[T], collection string) error {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 
 	"publisher/repo/tuf"
 	"publisher/storage"
@@ -18,10 +19,11 @@ import (
 type remote struct {
 	ctx    context.Context
 	source storage.Getter
-	key    string
+	keys   []string // any of which has them
 	want   tuf.TargetFile
 	tell   func(n int64)
 
+	key    string        // the one that has them
 	body   io.ReadCloser // nil until it is read
 	digest *Digest
 	at     int64 // where the reader is
@@ -71,7 +73,7 @@ func (r *remote) open() error {
 	if err != nil {
 		return err
 	}
-	obj, err := r.source.Get(r.ctx, r.key)
+	obj, err := r.get()
 	if err != nil {
 		return err
 	}
@@ -80,6 +82,20 @@ func (r *remote) open() error {
 		return fmt.Errorf("read %s: %w", r.key, err)
 	}
 	return nil
+}
+
+// get opens the first of the keys that is there.
+func (r *remote) get() (storage.Object, error) {
+	for i, key := range r.keys {
+		obj, err := r.source.Get(r.ctx, key)
+		if err == nil {
+			r.key, r.keys = key, r.keys[i:]
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return obj, err
+		}
+	}
+	return storage.Object{}, unverified(r.keys[0], fmt.Errorf("the source does not have it: %w", fs.ErrNotExist))
 }
 
 // Seek implements io.Seeker.
