@@ -262,7 +262,8 @@ func (c *crowd) between(rt *rapid.T, d, other *deed) *deed {
 	if slices.Contains(after.ends, "published") { // by the other, which is as good
 		after.ends = append(after.ends, "done")
 	}
-	after.ends, after.perhaps = append(after.ends, "stale", "burned"), append(after.perhaps, d.changed...)
+	// The other may have changed who signs what was signed before.
+	after.ends, after.perhaps = append(after.ends, "stale", "burned", "rejected"), append(after.perhaps, d.changed...)
 	return after
 }
 
