@@ -1,15 +1,33 @@
 locals {
   namespace = "Publisher"
 
-  # What is counted for each function, and how much of it is too much.
+  # What is counted for each function.
   function_alarms = { for pair in setproduct(keys(local.functions), ["Errors", "Throttles"]) :
     "${pair[0]}-${lower(pair[1])}" => { function = pair[0], metric = pair[1] }
   }
 
-  # What the signer counts for each collection.
-  collection_alarms = { for pair in setproduct(keys(var.collections), ["Failures", "Quarantined"]) :
-    "${pair[0]}-${lower(pair[1])}" => { collection = pair[0], metric = pair[1], periods = pair[1] == "Failures" ? 3 : 1 }
+  # How often each function runs at least, for an alarm tells two failed runs of three by periods of that length. Of
+  # schedules that are no rate it is not known: they are taken to be daily, which is what an alarm can look back at most.
+  rates = { for f, expression in local.schedules : f => try(regex("^rate\\(([0-9]+) (minute|hour|day)s?\\)$", expression), ["1", "day"]) }
+  periods = { for f, rate in local.rates :
+    f => max(900, min(86400, tonumber(rate[0]) * { minute = 60, hour = 3600, day = 86400 }[rate[1]]))
   }
+
+  # The signer's own metrics come with its runs.
+  run = max(3600, local.periods["refresh"])
+
+  # What the signer counts for each collection, in how many runs in a row it is too much, and what it means then.
+  collection_metrics = {
+    Failures    = { periods = 3, means = "The signer fails on %s. docs/operations.md: What it says" }
+    Lost        = { periods = 1, means = "What was published of %s is gone from the public bucket, or older. docs/operations.md: A collection was deleted by mistake" }
+    Quarantined = { periods = 1, means = "A bug: the signer put a submission to %s aside. docs/operations.md: A quarantined submission" }
+  }
+  collection_alarms = { for pair in setproduct(keys(var.collections), keys(local.collection_metrics)) :
+    "${pair[0]}-${lower(pair[1])}" => { collection = pair[0], metric = pair[1] }
+  }
+
+  # An alarm has a name of 255 characters at most, and a collection may have one of almost that.
+  alarm_names = { for c in keys(var.collections) : c => length(c) <= 200 ? c : "${substr(c, 0, 180)}-${substr(sha256(c), 0, 16)}" }
 }
 
 resource "aws_cloudwatch_metric_alarm" "function" {
@@ -21,7 +39,7 @@ resource "aws_cloudwatch_metric_alarm" "function" {
   metric_name         = each.value.metric
   dimensions          = { FunctionName = local.function_names[each.value.function] }
   statistic           = "Sum"
-  period              = 900
+  period              = local.periods[each.value.function]
   evaluation_periods  = 3
   datapoints_to_alarm = 2
   comparison_operator = "GreaterThanThreshold"
@@ -56,15 +74,14 @@ resource "aws_cloudwatch_metric_alarm" "dead" {
 resource "aws_cloudwatch_metric_alarm" "expiry" {
   for_each = var.collections
 
-  alarm_name          = "${var.name}-${each.key}-expiry"
+  alarm_name          = "${var.name}-${local.alarm_names[each.key]}-expiry"
   alarm_description   = "The timestamp of ${each.key} is not renewed. docs/operations.md: The signer was down for a week"
   namespace           = local.namespace
   metric_name         = "SecondsToExpiry"
   dimensions          = { Collection = each.key, Role = "timestamp" }
   statistic           = "Minimum"
-  period              = 3600
-  evaluation_periods  = 6
-  datapoints_to_alarm = 6
+  period              = local.run
+  evaluation_periods  = max(2, floor(21600 / local.run))
   comparison_operator = "LessThanThreshold"
   threshold           = var.expiry_alarm_seconds
   treat_missing_data  = "breaching"
@@ -76,14 +93,14 @@ resource "aws_cloudwatch_metric_alarm" "expiry" {
 resource "aws_cloudwatch_metric_alarm" "collection" {
   for_each = local.collection_alarms
 
-  alarm_name          = "${var.name}-${each.key}"
-  alarm_description   = each.value.metric == "Quarantined" ? "A bug: the signer put a submission to ${each.value.collection} aside. docs/operations.md: A quarantined submission" : "The signer fails on ${each.value.collection}. docs/operations.md: What it says"
+  alarm_name          = "${var.name}-${local.alarm_names[each.value.collection]}-${lower(each.value.metric)}"
+  alarm_description   = format(local.collection_metrics[each.value.metric].means, each.value.collection)
   namespace           = local.namespace
   metric_name         = each.value.metric
   dimensions          = { Collection = each.value.collection }
   statistic           = "Sum"
-  period              = 3600
-  evaluation_periods  = each.value.periods
+  period              = local.run
+  evaluation_periods  = local.collection_metrics[each.value.metric].periods
   comparison_operator = "GreaterThanThreshold"
   threshold           = 0
   treat_missing_data  = "notBreaching"
@@ -137,14 +154,14 @@ resource "aws_cloudwatch_dashboard" "this" {
         metrics = [for m in ["Commits", "Rejections", "Conflicts"] : [{ expression = "SUM(SEARCH('{${local.namespace},Collection} MetricName=\"${m}\"', 'Sum', 3600))", id = lower(m), label = m }]]
       },
       {
-        title   = "Refreshes, failures, quarantined"
-        metrics = [for m in ["Refreshes", "Failures", "Quarantined"] : [{ expression = "SUM(SEARCH('{${local.namespace},Collection} MetricName=\"${m}\"', 'Sum', 3600))", id = lower(m), label = m }]]
+        title   = "Refreshes, failures, lost, quarantined"
+        metrics = [for m in ["Refreshes", "Failures", "Lost", "Quarantined"] : [{ expression = "SUM(SEARCH('{${local.namespace},Collection} MetricName=\"${m}\"', 'Sum', 3600))", id = lower(m), label = m }]]
       },
       {
         title = "Functions"
-        metrics = flatten([for f in keys(local.functions) : [for m in ["Invocations", "Errors", "Throttles"] :
-          [["AWS/Lambda", m, "FunctionName", local.function_names[f], { stat = "Sum", label = "${f} ${m}" }]]
-        ]])
+        metrics = [for pair in setproduct(keys(local.functions), ["Invocations", "Errors", "Throttles"]) :
+          ["AWS/Lambda", pair[1], "FunctionName", local.function_names[pair[0]], { stat = "Sum", label = join(" ", pair) }]
+        ]
       },
       ] : {
       type   = "metric"
