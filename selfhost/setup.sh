@@ -14,12 +14,13 @@ PUBLIC=${PUBLIC:-public} INBOX=${INBOX:-inbox} COLLECTION=${COLLECTION:-example.
 policies=$(dirname "$0")/policies
 
 # call METHOD PATH [STATUS]: a signed request with the body that is on stdin. Another status than 200, or STATUS, ends it.
-# The secret is in no argument, where everybody on the machine could read it.
+# No secret is in an argument, where everybody on the machine could read it: that which signs is on descriptor 3, and those
+# of users are in bodies.
 call() {
   body=$(cat)
   sum=$(printf %s "$body" | { sha256sum 2>/dev/null || shasum -a 256; } | cut -d' ' -f1)
-  status=$(curl -sS -o /dev/null -w '%{http_code}' --retry 30 --retry-delay 1 --retry-connrefused -X "$1" \
-    --aws-sigv4 aws:amz:us-east-1:s3 -H "x-amz-content-sha256: $sum" --data-binary "$body" --config - "$STORE/$2" <<END
+  status=$(printf %s "$body" | curl -sS -o /dev/null -w '%{http_code}' --retry 30 --retry-delay 1 --retry-connrefused -X "$1" \
+    --aws-sigv4 aws:amz:us-east-1:s3 -H "x-amz-content-sha256: $sum" --data-binary @- --config /dev/fd/3 "$STORE/$2" 3<<END
 user = "$ROOT_ACCESS_KEY:$ROOT_SECRET_KEY"
 END
   )
