@@ -66,6 +66,46 @@ func TestNoDelete(t *testing.T) {
 	}
 }
 
+// TestRefusedForGood: where nothing may be deleted, what was refused stays so after
+// garbage collection has been through the inbox, whatever it lacked then.
+func TestRefusedForGood(t *testing.T) {
+	w := published(t)
+	submission, id := w.leave("b", "2")
+	sum := sha256.Sum256([]byte("2"))
+	key := repo.TargetKey(scripts, "b", hex.EncodeToString(sum[:]))
+	public := w.newStore()
+	for k, content := range contents(t, w.public) {
+		if k != key {
+			w.put(public, k, content)
+		}
+	}
+	w.public = public
+	w.restartWith(public, struct{ storage.Store }{w.private})
+	if _, err := w.handle(commitEvent(submission)); err != nil {
+		t.Fatal(err)
+	}
+	w.put(public, key, "2")
+	for range 40 {
+		w.now = w.now.Add(24 * time.Hour)
+		w.counts(schedule)
+	}
+	box := repo.Inbox{Store: w.private, Collection: scripts}
+	before := w.now.Add(-repo.DefaultKeep)
+	found, err := box.Garbage(t.Context(), before)
+	if err == nil {
+		_, err = box.Remove(t.Context(), found, before, func() {})
+	}
+	if err != nil || len(found) == 0 {
+		t.Fatalf("%d objects are garbage: %v", len(found), err)
+	}
+	if c := w.counts(schedule); c.Committed > 0 {
+		t.Errorf("what was refused has been committed: %+v", c)
+	}
+	if r := w.receipt(id); r.Refused == nil {
+		t.Errorf("its receipt says %+v", r)
+	}
+}
+
 // TestAnswerLost: a commit that was cut off before its receipt is found to be
 // done, not refused as stale.
 func TestAnswerLost(t *testing.T) {

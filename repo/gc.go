@@ -78,6 +78,15 @@ func (g Garbage) Bytes() (n int64) {
 	return n
 }
 
+// among is what of g is in another list too.
+func (g Garbage) among(others Garbage) Garbage {
+	keys := map[string]bool{}
+	for _, e := range others {
+		keys[e.Key] = true
+	}
+	return slices.DeleteFunc(slices.Clone(g), func(e storage.Entry) bool { return !keys[e.Key] })
+}
+
 // Find lists the garbage and changes nothing. Roots are never garbage, nor is
 // what has another name than the layout gives. The error is a *VerifyError for a
 // collection that is damaged: whoever cannot tell what belongs to it must not

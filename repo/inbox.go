@@ -37,28 +37,52 @@ const (
 // which makes them a submission. Name is a fresh ULID. To leave the same
 // submission under the same name again does no harm.
 func (b Inbox) Leave(ctx context.Context, name string, sub *Submission) error {
-	for role, data := range sub.Files {
-		if err := b.write(ctx, PartKey(b.Collection, hexSum(data)), data); err != nil {
-			return fmt.Errorf("leave %s: %w", RoleToNotary(role), err)
-		}
+	old, err := b.leaveParts(ctx, sub.Files)
+	if err != nil {
+		return err
 	}
 	if err := b.write(ctx, SubmissionKey(b.Collection, name), sub.Manifest()); err != nil {
 		return fmt.Errorf("leave submission: %w", err)
 	}
-	return nil
+	// What was there before nobody wanted, up to now: it may have been removed as
+	// garbage meanwhile.
+	_, err = b.leaveParts(ctx, old)
+	return err
+}
+
+// leaveParts writes the parts of a submission, by role, and returns those that
+// were there already.
+func (b Inbox) leaveParts(ctx context.Context, files map[string][]byte) (old map[string][]byte, err error) {
+	old = map[string][]byte{}
+	for role, data := range files {
+		there, err := b.place(ctx, PartKey(b.Collection, hexSum(data)), data)
+		if err != nil {
+			return nil, fmt.Errorf("leave %s: %w", RoleToNotary(role), err)
+		}
+		if there {
+			old[role] = data
+		}
+	}
+	return old, nil
 }
 
 // write writes an object once. The same bytes, there already, are success.
 func (b Inbox) write(ctx context.Context, key string, data []byte) error {
-	_, err := b.Store.Put(ctx, key, bytes.NewReader(data), storage.Absent)
+	_, err := b.place(ctx, key, data)
+	return err
+}
+
+// place is write, and reports whether the bytes were there already.
+func (b Inbox) place(ctx context.Context, key string, data []byte) (there bool, err error) {
+	_, err = b.Store.Put(ctx, key, bytes.NewReader(data), storage.Absent)
 	if err == nil {
-		return nil
+		return false, nil
 	}
 	old, _, readErr := storage.Read(ctx, b.Store, key, int64(len(data)))
 	if readErr == nil && bytes.Equal(old, data) {
-		return nil
+		return true, nil
 	}
-	return err
+	return false, err
 }
 
 var manifestShape = strict.Object(strict.Fields{

@@ -14,8 +14,8 @@ import (
 	"publisher/storage"
 )
 
-// Garbage lists parts, receipts and drafts that were written before then. What a
-// submission that waits refers to is none, and neither are keys.
+// Garbage lists parts, receipts and drafts that were written before then. What
+// belongs to a submission that is still there is none, and neither are keys.
 func (b Inbox) Garbage(ctx context.Context, before time.Time) (Garbage, error) {
 	wanted, err := b.wanted(ctx)
 	if err != nil {
@@ -89,7 +89,9 @@ func (b Inbox) Pending(ctx context.Context) ([]map[string][]byte, error) {
 	return all, nil
 }
 
-// wanted is the parts that submissions wait with.
+// wanted is the parts that submissions wait with, and the receipts of those that
+// are answered and could not be cleared: without it, such a one would be taken
+// for a new one, and what was refused be published.
 func (b Inbox) wanted(ctx context.Context) (map[string]bool, error) {
 	keys := map[string]bool{}
 	for name, err := range b.Waiting(ctx) {
@@ -103,6 +105,7 @@ func (b Inbox) wanted(ctx context.Context) (map[string]bool, error) {
 		if err != nil {
 			return nil, err
 		}
+		keys[ReceiptKey(b.Collection, hexSum(data))] = true
 		m, err := b.manifest(data)
 		if err != nil {
 			continue // it will be refused
@@ -114,31 +117,46 @@ func (b Inbox) wanted(ctx context.Context) (map[string]bool, error) {
 	return keys, nil
 }
 
-// Remove removes what Garbage has found, and returns how much of it is gone.
-// Removing is told of each object.
-func (b Inbox) Remove(ctx context.Context, garbage Garbage, removing func()) (int, error) {
+// Remove removes what Garbage has found, as far as it still is garbage: that may
+// have been a while ago, and since then somebody may have left or signed
+// something. Before is as it was there. It returns how much is gone; removing is
+// told of each object.
+func (b Inbox) Remove(ctx context.Context, garbage Garbage, before time.Time, removing func()) (int, error) {
 	d, ok := b.Store.(storage.Deleter)
 	if !ok {
 		return 0, errors.New("the inbox cannot delete objects")
 	}
+	still, err := b.Garbage(ctx, before)
+	if err != nil {
+		return 0, err
+	}
+	garbage = garbage.among(still)
 	var removed atomic.Int64
-	err := parallel.Each(ctx, removeAtOnce, len(garbage), func(ctx context.Context, i int) error {
-		info, err := storage.Stat(ctx, b.Store, garbage[i].Key)
-		if err == nil && info.Modified.After(garbage[i].Modified.Add(time.Second)) {
-			return nil // another one by now; listings and answers are not equally exact
+	err = parallel.Each(ctx, removeAtOnce, len(garbage), func(ctx context.Context, i int) error {
+		gone, err := b.remove(ctx, d, garbage[i])
+		if gone {
+			removed.Add(1)
+			removing()
 		}
-		if err == nil {
-			err = d.Delete(ctx, garbage[i].Key, info.Version)
-		}
-		switch {
-		case errors.Is(err, fs.ErrNotExist), errors.Is(err, storage.ErrConflict):
-			return nil
-		case err != nil:
-			return fmt.Errorf("remove %s: %w", garbage[i].Key, err)
-		}
-		removed.Add(1)
-		removing()
-		return nil
+		return err
 	})
 	return int(removed.Load()), err
+}
+
+// remove reports whether an object is gone by this.
+func (b Inbox) remove(ctx context.Context, d storage.Deleter, e storage.Entry) (bool, error) {
+	info, err := storage.Stat(ctx, b.Store, e.Key)
+	if err == nil && info.Modified.After(e.Modified.Add(time.Second)) {
+		return false, nil // another one by now; listings and answers are not equally exact
+	}
+	if err == nil {
+		err = d.Delete(ctx, e.Key, info.Version)
+	}
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, storage.ErrConflict):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("remove %s: %w", e.Key, err)
+	}
+	return true, nil
 }

@@ -100,6 +100,8 @@ type gc struct {
 	garbage   repo.Garbage
 	mail      repo.Garbage
 	marked    bool // by a run that was interrupted
+
+	mailBefore time.Time // what of the mail is older
 }
 
 func (a *app) newGC(ctx context.Context, c *trust.Collection, keep time.Duration) (*gc, error) {
@@ -154,7 +156,8 @@ func (g *gc) find(ctx context.Context) (err error) {
 	if g.marked, err = g.collector.Marked(ctx); err != nil || g.box.Store == nil {
 		return err
 	}
-	g.mail, err = g.box.Garbage(ctx, g.app.now().Add(-g.collector.Keep))
+	g.mailBefore = g.app.now().Add(-g.collector.Keep)
+	g.mail, err = g.box.Garbage(ctx, g.mailBefore)
 	return err
 }
 
@@ -177,7 +180,7 @@ func (g *gc) remove(ctx context.Context) (int, error) {
 	if err != nil || len(g.mail) == 0 {
 		return n, err
 	}
-	m, err := g.box.Remove(ctx, g.mail, advance)
+	m, err := g.box.Remove(ctx, g.mail, g.mailBefore, advance)
 	return n + m, err
 }
 
