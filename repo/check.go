@@ -46,11 +46,12 @@ type Checker struct {
 	Now        time.Time
 	Deep       bool // read every target and hash it
 
-	mu     sync.Mutex
-	found  Checked
-	roots  []*tuf.File[tuf.Root]
-	listed map[string]tuf.TargetFile // by object key
-	names  map[string]string         // of the targets in listed
+	mu      sync.Mutex
+	found   Checked
+	roots   []*tuf.File[tuf.Root]
+	general bool                      // see profile
+	listed  map[string]tuf.TargetFile // by object key
+	names   map[string]string         // of the targets in listed
 }
 
 // Check reports every promise that is broken; it goes on behind each as far as
@@ -110,8 +111,9 @@ func (c *Checker) checkRoots(ctx context.Context) error {
 	if err != nil {
 		return unverified("the trusted root", err)
 	}
+	c.general = isForeign(trusted)
 	last := int64(0) // slot that was looked at
-	for n := int64(1); n <= trusted.Signed.Version+maxRoots; n++ {
+	for n := c.firstRoot(ctx, trusted); n <= trusted.Signed.Version+maxRoots; n++ {
 		if n > trusted.Signed.Version {
 			key := SlotKey(c.Collection, tuf.RoleRoot, n)
 			_, err := storage.Stat(ctx, c.Source, key)
@@ -163,12 +165,12 @@ func (c *Checker) checkRoot(ctx context.Context, n int64, trusted *tuf.File[tuf.
 	if data == nil {
 		return err
 	}
-	root, err := parseForm[tuf.Root](data, c.Collection, MaxRoot)
+	root, err := parseChecked[tuf.Root](c, data, MaxRoot)
 	if root == nil {
 		c.problem("metadata/"+name, err)
 		return nil
 	}
-	problems := []error{err, checkRoot(root), verifyTop(root, tuf.RoleRoot, root)}
+	problems := []error{err, checkVersioned(root), c.profile(checkRoot(root)), verifyTop(root, tuf.RoleRoot, root)}
 	if root.Signed.Version != n {
 		problems = append(problems, fmt.Errorf("it says version %d", root.Signed.Version))
 	}
@@ -242,14 +244,14 @@ func (c *Checker) checkMetadata(ctx context.Context) error {
 
 // checkFile parses and verifies a top-level role's file.
 func checkFile[T tuf.Content](c *Checker, name string, data []byte, root *tuf.File[tuf.Root], role string) *tuf.File[T] {
-	f, err := parseForm[T](data, c.Collection, maxMetadata)
+	f, err := parseChecked[T](c, data, maxMetadata)
 	if f == nil {
 		c.problem("metadata/"+name, err)
 		return nil
 	}
 	c.found.Versions[role] = f.Head().Version
 	c.problems("metadata/"+name, []error{
-		err, verifyTop(root, role, f), checkSalt(f, role, root.Signed.Roles[role], root.Signed.Keys), c.expired(role, f.Head()),
+		err, verifyTop(root, role, f), c.profile(checkSalt(f, role, root.Signed.Roles[role], root.Signed.Keys)), c.expired(role, f.Head()),
 	})
 	return f
 }
@@ -269,7 +271,7 @@ func checkSince[T tuf.Content](
 func (c *Checker) checkListed(ctx context.Context, role string, meta tuf.MetaFile) ([]byte, error) {
 	name := SlotName(role, meta.Version)
 	if meta.Length <= 0 || meta.Hashes["sha256"] == "" || len(meta.Hashes) != 1 {
-		c.problem("metadata/"+name, errors.New("it is listed without its length and sha256"))
+		c.problem("metadata/"+name, c.profile(errors.New("it is listed without its length and sha256")))
 	}
 	data, err := c.read(ctx, name, maxMetadata)
 	if data == nil {
@@ -310,7 +312,7 @@ func (w *roleWalk) visit(ctx context.Context, role, parent string, signers tuf.R
 	meta, ok := w.snapshot.Signed.Meta[role+".json"]
 	switch {
 	case w.seen[role]:
-		c.problem("metadata", fmt.Errorf("%s is delegated to twice, or by a role below it", RoleToNotary(role)))
+		c.problem("metadata", c.profile(fmt.Errorf("%s is delegated to twice, or by a role below it", RoleToNotary(role))))
 		return nil
 	case !ok && role == tuf.RoleTargets:
 		c.problem("metadata", errors.New("the snapshot does not list targets"))
@@ -325,15 +327,15 @@ func (w *roleWalk) visit(ctx context.Context, role, parent string, signers tuf.R
 		return err
 	}
 	name := "metadata/" + SlotName(role, meta.Version)
-	f, err := parseForm[tuf.Targets](data, c.Collection, maxMetadata)
+	f, err := parseChecked[tuf.Targets](c, data, maxMetadata)
 	if f == nil {
 		c.problem(name, err)
 		return nil
 	}
 	c.found.Versions[role] = f.Head().Version
 	c.problems(name, []error{
-		err, f.Verify(role, signers, keys), checkSalt(f, role, signers, keys),
-		checkTargets(&f.Signed), c.expired(role, f.Head()), sameVersion(f.Head(), meta),
+		err, f.Verify(role, signers, keys), c.profile(checkSalt(f, role, signers, keys)),
+		c.profile(checkTargets(&f.Signed)), c.expired(role, f.Head()), sameVersion(f.Head(), meta),
 	})
 	w.stock.roles = append(w.stock.roles, stockRole{role, parent, data})
 	w.collect(name, f, chain)
@@ -358,10 +360,15 @@ func (w *roleWalk) collect(file string, f *tuf.File[tuf.Targets], chain []*tuf.D
 	c := w.checker
 	for name, target := range f.Signed.Targets {
 		if i := slices.IndexFunc(chain, func(d *tuf.DelegatedRole) bool { return !Delegates(d, name) }); i >= 0 {
-			c.problem(file, fmt.Errorf("target %q lies outside the paths of %s", name, RoleToNotary(chain[i].Name)))
+			c.problem(file, c.profile(fmt.Errorf("target %q lies outside the paths of %s", name, RoleToNotary(chain[i].Name))))
 		}
-		key := TargetKey(c.Collection, name, target.Hashes["sha256"])
-		c.listed[key], c.names[key] = target, name
+		if len(target.Hashes) == 0 {
+			c.problem(file, fmt.Errorf("target %q is listed without a hash", name))
+		}
+		for _, sum := range target.Hashes { // clients ask for any of them
+			key := TargetKey(c.Collection, name, sum)
+			c.listed[key], c.names[key] = target, name
+		}
 	}
 }
 

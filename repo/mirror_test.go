@@ -187,15 +187,7 @@ func TestMirrorRefuses(t *testing.T) {
 		}
 	}
 	drop := func(key string) func(*world, storage.Store) {
-		return func(w *world, s storage.Store) {
-			info, err := storage.Stat(w.t.Context(), s, key)
-			if err == nil {
-				err = s.(storage.Deleter).Delete(w.t.Context(), key, info.Version)
-			}
-			if err != nil {
-				w.t.Fatal(err)
-			}
-		}
+		return func(w *world, s storage.Store) { w.lose(s, key) }
 	}
 	flip := func(data []byte) []byte { data[len(data)/2] ^= 1; return data }
 	shorter := func(data []byte) []byte { return data[:len(data)-1] }

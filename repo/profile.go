@@ -46,8 +46,8 @@ func checkForm[T tuf.Content](f *tuf.File[T], collection string) error {
 // checkRoot checks the content of a root.
 func checkRoot(f *tuf.File[tuf.Root]) error {
 	root := &f.Signed
-	if !root.ConsistentSnapshot {
-		return errors.New("consistent_snapshot is false")
+	if err := checkVersioned(f); err != nil {
+		return err
 	}
 	if err := checkKeys(root.Keys); err != nil {
 		return err
@@ -73,6 +73,15 @@ func checkRoot(f *tuf.File[tuf.Root]) error {
 		return err
 	}
 	return checkSeparation(root)
+}
+
+// checkVersioned refuses files whose names do not tell their versions, and which
+// are therefore replaced while clients read them; TUF specification, section 6.2.
+func checkVersioned(root *tuf.File[tuf.Root]) error {
+	if !root.Signed.ConsistentSnapshot {
+		return errors.New("consistent_snapshot is false")
+	}
+	return nil
 }
 
 // maxLifetime is the longest lifetime that a root may ask for.
