@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"slices"
 	"strings"
 	"testing"
@@ -254,20 +255,22 @@ func TestCollectMarkIsHostile(t *testing.T) {
 			}
 		}
 	})
-	text := fmt.Sprintf(`{"collection":%q,"keys":[%s,"elsewhere/targets/x","../x"]}`, collection, strings.Join(keys, ","))
+	// One collection's name makes its slots look like those of a role.
+	others := []string{"elsewhere/targets/x", "1.elsewhere/metadata/1.snapshot.json"}
+	text := fmt.Sprintf(`{"collection":%q,"keys":[%s,"elsewhere/targets/x","1.elsewhere/metadata/1.snapshot.json","../x"]}`, collection, strings.Join(keys, ","))
 	if _, err := w.store.Put(t.Context(), repo.GarbageKey(collection), strings.NewReader(text), storage.Absent); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.store.Put(t.Context(), "elsewhere/targets/x", strings.NewReader("x"), storage.Absent); err != nil {
-		t.Fatal(err)
-	}
+	putAll(t, w.store, others...)
 	w.now = w.now.Add(40 * 24 * time.Hour)
 	if _, err := w.collect(); err != nil {
 		t.Fatal(err)
 	}
 	w.mustBeClean()
-	if objects(t, w.store)["elsewhere/targets/x"] == "" {
-		t.Error("an object of another collection is gone")
+	for _, key := range others {
+		if objects(t, w.store)[key] == "" {
+			t.Errorf("%s of another collection is gone", key)
+		}
 	}
 }
 
@@ -416,4 +419,159 @@ func (u undeletable) Delete(ctx context.Context, key string, prev storage.Versio
 		return fmt.Errorf("delete %s: %w", key, fs.ErrPermission)
 	}
 	return u.Memory.Delete(ctx, key, prev)
+}
+
+// TestCollectSparesYoung: what nobody refers to may be of a publish that is under
+// way, as long as it has not lain there for the time that is kept.
+func TestCollectSparesYoung(t *testing.T) {
+	w := newGarbageWorld(t)
+	w.mustPublish(add("a", "one"))
+	w.days(40)
+	orphan := repo.TargetKey(collection, "b", sum("two"))
+	w.put(w.store, orphan, "two")
+	w.days(29)
+	if slices.Contains(w.garbage(), "targets/"+sum("two")+".b") {
+		t.Error("after 29 days it is garbage")
+	}
+	w.days(2)
+	if !slices.Contains(w.garbage(), "targets/"+sum("two")+".b") {
+		t.Error("after 31 days it is not")
+	}
+	w.store = undated{w.store.(*storage.Memory)}
+	if found := w.garbage(); len(found) != 0 {
+		t.Errorf("of unknown age, and garbage: %q", found)
+	}
+}
+
+// undated lists objects without their age.
+type undated struct{ *storage.Memory }
+
+func (u undated) List(ctx context.Context, prefix string) iter.Seq2[storage.Entry, error] {
+	return func(yield func(storage.Entry, error) bool) {
+		for e, err := range u.Memory.List(ctx, prefix) {
+			e.Modified = time.Time{}
+			if !yield(e, err) {
+				return
+			}
+		}
+	}
+}
+
+// ageless does not tell when an object was stored, however it is asked.
+type ageless struct{ *storage.Memory }
+
+func (a ageless) Get(ctx context.Context, key string) (storage.Object, error) {
+	obj, err := a.Memory.Get(ctx, key)
+	obj.Modified = time.Time{}
+	return obj, err
+}
+
+func (a ageless) Stat(ctx context.Context, key string) (storage.Info, error) {
+	info, err := a.Memory.Stat(ctx, key)
+	info.Modified = time.Time{}
+	return info, err
+}
+
+// TestCollectUnsure: where it cannot be said what is garbage, each reason has
+// words of its own, and nothing goes.
+func TestCollectUnsure(t *testing.T) {
+	lost := func(method string) func(*world, *repo.Collector) {
+		return func(_ *world, c *repo.Collector) {
+			c.Store = storagetest.NewFaults(c.Store, onNth(method, 1, storagetest.Lost)).Store()
+		}
+	}
+	for name, row := range map[string]struct {
+		change func(*world, *repo.Collector)
+		want   string
+	}{
+		"a clock that is fast": {func(w *world, c *repo.Collector) {
+			c.Store.(*storage.Memory).Date = func() time.Time { return w.now.Add(-6 * time.Minute) }
+		}, "nothing can be said of the age of objects"},
+		"a clock that is slow": {func(w *world, c *repo.Collector) {
+			c.Store.(*storage.Memory).Date = func() time.Time { return w.now.Add(6 * time.Minute) }
+		}, "the clock here says 2027-01-01T12:00:00Z, the store's says 2027-01-01T12:06:00Z"},
+		"a list that fails":   {lost("LIST"), "list " + collection + "/metadata/: "},
+		"a store without age": {func(_ *world, c *repo.Collector) { c.Store = ageless{c.Store.(*storage.Memory)} }, "the store does not tell when objects were written"},
+		"nothing published":   {func(_ *world, c *repo.Collector) { c.Store = storage.NewMemory() }, repo.ErrNotPublished.Error()},
+		"nothing published, by a clock that was told": {func(w *world, c *repo.Collector) {
+			c.Store, c.Cache, c.Told = storage.NewMemory(), w.newCache(), true
+		}, repo.ErrNotPublished.Error()},
+		"a number that nobody comes to": {func(w *world, _ *repo.Collector) {
+			s := w.view().Snapshot.Signed
+			s.Version = highest
+			w.announce(w.stolen(s))
+		}, "nobody comes to that number by signing"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newGarbageWorld(t)
+			w.t = t
+			w.mustPublish(add("a", "one"))
+			w.mustPublish(remove("a"), add("b", "two"))
+			w.days(40)
+			c := w.collector()
+			row.change(w, c)
+			if found, err := c.Find(t.Context()); err == nil || !strings.Contains(err.Error(), row.want) {
+				t.Errorf("%d objects are garbage, %v, not %s", len(found), err, row.want)
+			}
+		})
+	}
+}
+
+// TestCollectStops: without a mark, and a new timestamp behind it, nothing is
+// removed.
+func TestCollectStops(t *testing.T) {
+	for want, change := range map[string]func(*repo.Collector){
+		"write " + repo.GarbageKey(collection) + ": ": func(c *repo.Collector) {
+			c.Store = storagetest.NewFaults(c.Store, storagetest.OnPut(1, storagetest.Lost)).Store()
+		},
+		"sign a new timestamp: ": func(c *repo.Collector) {
+			c.Renew = func(context.Context) error { return storagetest.ErrInjected }
+		},
+	} {
+		w := newGarbageWorld(t)
+		w.mustPublish(add("a", "one"))
+		w.mustPublish(remove("a"), add("b", "two"))
+		w.days(40)
+		c := w.collector()
+		found, err := c.Find(t.Context())
+		if err != nil || len(found) == 0 {
+			t.Fatalf("%d objects are garbage, %v", len(found), err)
+		}
+		change(c)
+		if n, err := c.Remove(t.Context(), found); n != 0 || !errors.Is(err, storagetest.ErrInjected) || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%d objects are gone: %v, not %s", n, err, want)
+		}
+		for _, e := range found {
+			if _, err := storage.Stat(t.Context(), w.store, e.Key); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
+
+// contestedOne has one object changed just before it goes.
+type contestedOne struct {
+	*storage.Memory
+	suffix string
+}
+
+func (c contestedOne) Delete(ctx context.Context, key string, prev storage.Version) error {
+	if strings.HasSuffix(key, c.suffix) {
+		return fmt.Errorf("delete %s: %w", key, storage.ErrConflict)
+	}
+	return c.Memory.Delete(ctx, key, prev)
+}
+
+// TestCollectSparesRewritten: what was written anew between the look and the
+// removal is somebody's again.
+func TestCollectSparesRewritten(t *testing.T) {
+	w := newGarbageWorld(t)
+	w.mustPublish(add("a", "one"))
+	w.mustPublish(remove("a"), add("b", "two"))
+	w.days(40)
+	all := len(w.garbage())
+	w.store = contestedOne{w.store.(*storage.Memory), ".a"}
+	if n, err := w.collect(); n != all-1 || err != nil {
+		t.Errorf("%d of %d objects are gone: %v", n, all, err)
+	}
 }

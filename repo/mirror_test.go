@@ -207,7 +207,22 @@ func TestMirrorRefuses(t *testing.T) {
 		"another root in the mirror":    {mirror: func(w *world, s storage.Store) { w.put(s, repo.SlotKey(collection, tuf.RoleRoot, 1), "{}") }, want: "another 1.root.json"},
 		"another slot in the mirror":    {mirror: func(w *world, s storage.Store) { w.put(s, repo.SlotKey(collection, tuf.RoleTargets, 3), "{}") }, want: "something else"},
 		"a target of other bytes there": {mirror: func(w *world, s storage.Store) { w.put(s, target, "five") }, want: "sha256"},
-		"garbage for a timestamp":       {mirror: func(w *world, s storage.Store) { w.put(s, repo.TimestampKey(collection), "{}") }, want: "timestamp.json of the mirror"},
+		"the first root is not there":   {source: func(w *world, s storage.Store) { drop(w, s, repo.SlotKey(collection, tuf.RoleRoot, 1)) }, want: "verify 1.root.json: "},
+		"the second root is the first": {source: func(w *world, s storage.Store) {
+			second := objects(w.t, s)[repo.SlotKey(collection, tuf.RoleRoot, 2)]
+			spoil(repo.SlotKey(collection, tuf.RoleRoot, 1), func([]byte) []byte { return []byte(second) })(w, s)
+		}, want: "verify 1.root.json: it says version 2"},
+		"the first root of a stranger": {source: func(w *world, s storage.Store) {
+			root := parse[tuf.Root](w.t, w.root).Signed
+			spoil(repo.SlotKey(collection, tuf.RoleRoot, 1), func([]byte) []byte { return forge.Signed(w.t, w.ring, root).Bytes() })(w, s)
+		}, want: "verify 1.root.json: root: 0 of 1 required signatures"},
+		"the first root is another of the same keys": {source: func(w *world, s storage.Store) {
+			root := parse[tuf.Root](w.t, w.root).Signed
+			root.Expires = root.Expires.Add(time.Hour)
+			again := forge.Signed(w.t, w.ring, root, root.Roles[tuf.RoleRoot].KeyIDs...).Bytes()
+			spoil(repo.SlotKey(collection, tuf.RoleRoot, 1), func([]byte) []byte { return again })(w, s)
+		}, want: "verify 1.root.json: it is not the one that is trusted"},
+		"garbage for a timestamp": {mirror: func(w *world, s storage.Store) { w.put(s, repo.TimestampKey(collection), "{}") }, want: "timestamp.json of the mirror"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := mirrored(t)
@@ -237,6 +252,118 @@ func (w *world) put(s storage.Store, key, content string) {
 	w.t.Helper()
 	if _, err := s.Put(w.t.Context(), key, strings.NewReader(content), storage.Absent); err != nil {
 		w.t.Fatal(err)
+	}
+}
+
+func drop(w *world, s storage.Store, key string) {
+	w.t.Helper()
+	info, err := storage.Stat(w.t.Context(), s, key)
+	if err == nil {
+		err = s.(storage.Deleter).Delete(w.t.Context(), key, info.Version)
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// TestMirrorOfStrangersPast: roots before the trusted one are of those whom it
+// follows.
+func TestMirrorOfStrangersPast(t *testing.T) {
+	w, stranger := mirrored(t), newWorld(t)
+	trusted := objects(t, w.store)[repo.SlotKey(collection, tuf.RoleRoot, 2)]
+	w.store = copyStore(t, w.store, func() time.Time { return w.now })
+	w.overwrite(repo.SlotName(tuf.RoleRoot, 1), stranger.root)
+	w.root = []byte(trusted)
+	if _, err := w.mirror(w.newMemory()); !errors.As(err, new(*repo.VerifyError)) || !strings.HasPrefix(err.Error(), "verify 2.root.json: ") {
+		t.Error(err)
+	}
+}
+
+// TestMirrorSource: not everything can be copied so that clients find it whole.
+func TestMirrorSource(t *testing.T) {
+	w := newWorld(t)
+	if _, err := w.mirror(w.newMemory()); !errors.Is(err, repo.ErrNotPublished) {
+		t.Errorf("nothing published: %v", err)
+	}
+}
+
+// TestMirrorOfAnother: where the mirror has something else than what was copied
+// before, it stays.
+func TestMirrorOfAnother(t *testing.T) {
+	w := mirrored(t)
+	whole := w.newMemory()
+	w.mustMirror(whole)
+	ts := w.view().Timestamp.Signed
+	ts.Expires = ts.Expires.Add(time.Minute)
+	another := forge.Signed(t, w.ring, ts, w.view().Root().Signed.Roles[tuf.RoleTimestamp].KeyIDs...).Bytes()
+	for want, change := range map[string]func(*world){
+		fmt.Sprintf("the mirror is one of something else: its timestamp %d is another", ts.Version): func(m *world) { m.overwrite("timestamp.json", another) },
+		"verify 2.root.json of the mirror: ": func(m *world) { m.overwrite("2.root.json", []byte("{}")) },
+	} {
+		m := w.with(t, copyStore(t, whole, func() time.Time { return w.now }), nil)
+		change(m)
+		before := objects(t, m.store)
+		if _, err := w.mirror(m.store); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%v, not %s", err, want)
+		}
+		if diff := cmp.Diff(before, objects(t, m.store)); diff != "" {
+			t.Errorf("the mirror was changed (-before +after):\n%s", diff)
+		}
+	}
+}
+
+// TestMirrorTamperedUndelegated: what the snapshot lists, and nothing delegates to
+// any more, is copied as it was signed or not at all.
+func TestMirrorTamperedUndelegated(t *testing.T) {
+	w := family(t)
+	f := newForge(t, w)
+	f.Files = map[string]object{"targets": f.Files["targets"]}
+	delete(f.Files["targets"], "delegations")
+	if _, _, err := f.commit(); err != nil {
+		t.Fatal(err)
+	}
+	f.mustMirror(f.newMemory())
+	f.store = copyStore(t, f.store, func() time.Time { return f.now })
+	f.overwrite("2.ci.json", []byte("{}"))
+	if _, err := f.mirror(f.newMemory()); !errors.As(err, new(*repo.VerifyError)) || !strings.HasPrefix(err.Error(), "verify 2.ci.json: ") {
+		t.Error(err)
+	}
+}
+
+// TestMirrorWritesLost: a write that failed is not said to be done, and one that
+// met its like is.
+func TestMirrorWritesLost(t *testing.T) {
+	w := mirrored(t)
+	for n := 1; ; n++ {
+		faults := storagetest.NewFaults(w.newMemory(), storagetest.OnPut(n, storagetest.Lost))
+		_, err := w.mirror(faults.Store())
+		if faults.Requests("PUT") < n {
+			break
+		}
+		if !errors.Is(err, storagetest.ErrInjected) {
+			t.Errorf("write %d lost: %v", n, err)
+		}
+		faults = storagetest.NewFaults(w.newMemory(), storagetest.OnPut(n, storagetest.AppliedAgain))
+		if _, err := w.mirror(faults.Store()); err != nil {
+			t.Errorf("write %d met its own: %v", n, err)
+		}
+	}
+}
+
+// TestMirrorOvertaken: somebody else writes something else just before.
+func TestMirrorOvertaken(t *testing.T) {
+	w := mirrored(t)
+	for suffix, want := range map[string]string{".a": "sha256", "/3.targets.json": "write ", "/timestamp.json": "write "} {
+		to := w.newMemory()
+		faults := storagetest.NewFaults(to, func(r storagetest.Request) storagetest.Fault {
+			if r.Method == "PUT" && strings.HasSuffix(r.Key, suffix) {
+				w.put(to, r.Key, "five")
+			}
+			return storagetest.None
+		})
+		if _, err := w.mirror(faults.Store()); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, not %s", suffix, err, want)
+		}
 	}
 }
 
@@ -295,7 +422,7 @@ func TestMirrorRecovered(t *testing.T) {
 
 // TestMirrorMovedTargets: keys of targets that were replaced are told as well.
 func TestMirrorMovedTargets(t *testing.T) {
-	for _, role := range []string{tuf.RoleTargets, tuf.RoleSnapshot} {
+	for _, role := range []string{tuf.RoleTargets, tuf.RoleSnapshot, tuf.RoleTimestamp} {
 		w := newWorld(t)
 		w.mustPublish(add("a", "1"))
 		mirror := w.newMemory()
