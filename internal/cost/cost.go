@@ -31,6 +31,10 @@ var (
 // metric from.
 const MetricBytes = 300
 
+// invokeBytes is what Lambda itself logs of an invocation, with what CloudWatch
+// adds to each line. It is assumed.
+const invokeBytes = 1000
+
 // What is not counted but assumed, or set by the Terraform module.
 const (
 	hours          = 730 // of a month
@@ -39,6 +43,7 @@ const (
 	sweeps         = 4 * hours
 	sweepInboxes   = 1000 // by one run at most
 	requestSeconds = 0.03 // for an answer of S3
+	initSeconds    = 0.1  // for a function to start, which is billed
 	refreshAtOnce  = 16
 	sweepAtOnce    = 4
 	refreshGB      = 0.25
@@ -54,9 +59,12 @@ const (
 	priceInvoke  = 0.2e-6
 	priceGBs     = 13.3334e-6
 	priceLogGB   = 0.63
+	priceBoard   = 3.0 // the dashboard
 	priceAlarm   = 0.1
 	alarms       = 7   // that do not depend on collections
+	alarmsEach   = 4   // of a collection that is named
 	priceMetric  = 0.3 // for a month, or by the hour that has data
+	metrics      = 1   // that do not depend on collections: of the clock
 	moreMetrics  = 5   // beside the timestamp's, in an hour with a publish or a renewal
 	priceMetrics = 0.1 // beyond metricTier
 	metricTier   = 10_000
@@ -64,33 +72,51 @@ const (
 
 // A Month is what a month costs in USD.
 type Month struct {
-	Collections, Measured               int
+	Collections, Measured, Named        int
 	S3, Lambda, KMS, Logs, Metrics, Set float64
 }
 
-// Of returns the bill for a number of collections, some of which are measured.
-func Of(collections, measured int) Month {
+// Of returns the bill for a number of collections, some of which are measured,
+// and some of which are named in the Terraform module, which has alarms for them.
+func Of(collections, measured, named int) Month {
 	n, m := float64(collections), float64(measured)
-	swept := math.Min(n, sweepInboxes)
-	r := func(get func(Requests) int) float64 {
-		return n*publishes*float64(get(Publish)+get(SweepLook)) + n*refreshes*float64(get(Refresh)) +
-			hours*(float64(get(RefreshRun))+n*float64(get(RefreshLook))) + sweeps*(float64(get(SweepRun))+swept*float64(get(SweepLook)))
-	}
-	reads, writes := r(func(q Requests) int { return q.Reads }), r(func(q Requests) int { return q.Writes })
-	refreshSeconds := requestSeconds * (hours*n*float64(RefreshLook.Reads)/refreshAtOnce + n*refreshes*float64(Refresh.Reads+Refresh.Writes))
-	publishSeconds := requestSeconds * (sweeps*swept*float64(SweepLook.Writes)/sweepAtOnce + n*publishes*float64(Publish.Reads+Publish.Writes+SweepLook.Writes))
-	metrics := m * (1 + moreMetrics*(publishes+refreshes)/hours)
+	invocations := hours + sweeps + n*publishes*float64(1+Publish.Events)
+	measures := metrics + m*(1+moreMetrics*(publishes+refreshes)/hours)
 	return Month{
 		Collections: collections,
 		Measured:    measured,
-		S3:          reads*priceRead + writes*priceWrite,
-		Lambda:      priceInvoke*(hours+sweeps+n*publishes*float64(1+Publish.Events)) + priceGBs*(refreshGB*refreshSeconds+publishGB*publishSeconds),
-		KMS:         priceKMS * r(func(q Requests) int { return q.KMS }),
-		Logs:        priceLogGB * hours * m * MetricBytes / 1e9,
-		Metrics:     priceMetric*math.Min(metrics, metricTier) + priceMetrics*math.Max(0, metrics-metricTier),
-		Set:         priceKey + alarms*priceAlarm,
+		Named:       named,
+		S3:          priceRead*sum(n, func(q Requests) int { return q.Reads }) + priceWrite*sum(n, func(q Requests) int { return q.Writes }),
+		Lambda:      priceInvoke*invocations + priceGBs*(refreshGB*refreshSeconds(n)+publishGB*publishSeconds(n)),
+		KMS:         priceKMS * sum(n, func(q Requests) int { return q.KMS }),
+		Logs:        priceLogGB * (hours*m*MetricBytes + invocations*invokeBytes) / 1e9,
+		Metrics:     priceMetric*math.Min(measures, metricTier) + priceMetrics*math.Max(0, measures-metricTier),
+		Set:         priceKey + priceBoard + priceAlarm*float64(alarms+alarmsEach*named),
 	}
 }
+
+// sum returns the requests of one kind in a month of n collections.
+func sum(n float64, kind func(Requests) int) float64 {
+	q := func(q Requests) float64 { return float64(kind(q)) }
+	return n*publishes*(q(Publish)+q(SweepLook)) + n*refreshes*q(Refresh) +
+		hours*(q(RefreshRun)+n*q(RefreshLook)) + sweeps*(q(SweepRun)+math.Min(n, sweepInboxes)*q(SweepLook))
+}
+
+// refreshSeconds is how long the function that renews signatures runs.
+func refreshSeconds(n float64) float64 {
+	return hours*(initSeconds+requestSeconds*(asked(RefreshRun)+n*asked(RefreshLook)/refreshAtOnce)) + n*refreshes*requestSeconds*asked(Refresh)
+}
+
+// publishSeconds is how long the function that commits runs: on schedule, and for
+// each event of the inbox as well as for the publisher who waits.
+func publishSeconds(n float64) float64 {
+	swept := math.Min(n, sweepInboxes)
+	return sweeps*(initSeconds+requestSeconds*(asked(SweepRun)+swept*asked(SweepLook)/sweepAtOnce)) +
+		n*publishes*(initSeconds*float64(1+Publish.Events)+requestSeconds*(asked(Publish)+asked(SweepLook)))
+}
+
+// asked is how many answers of S3 are waited for.
+func asked(q Requests) float64 { return float64(q.Reads + q.Writes) }
 
 // Total is the sum.
 func (m Month) Total() float64 { return m.S3 + m.Lambda + m.KMS + m.Logs + m.Metrics + m.Set }
@@ -116,10 +142,11 @@ func RequestTable() string {
 // MonthTable is what months cost, in Markdown.
 func MonthTable(months ...Month) string {
 	var b strings.Builder
-	b.WriteString("| collections | measured | S3 | Lambda | KMS requests | logs | metrics | KMS key, 7 alarms | sum |\n" +
-		"| --- | --- | --- | --- | --- | --- | --- | --- | --- |\n")
+	b.WriteString("| collections | measured | named | S3 | Lambda | KMS requests | logs | metrics | KMS key, dashboard, alarms | sum |\n" +
+		"| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n")
 	for _, m := range months {
-		fmt.Fprintf(&b, "| %s | %s | %.2f | %.2f | %.2f | %.2f | %.2f | %.2f | **%.2f** |\n", grouped(m.Collections), grouped(m.Measured), m.S3, m.Lambda, m.KMS, m.Logs, m.Metrics, m.Set, m.Total())
+		fmt.Fprintf(&b, "| %s | %s | %s | %.2f | %.2f | %.2f | %.2f | %.2f | %.2f | **%.2f** |\n",
+			grouped(m.Collections), grouped(m.Measured), grouped(m.Named), m.S3, m.Lambda, m.KMS, m.Logs, m.Metrics, m.Set, m.Total())
 	}
 	return b.String()
 }

@@ -2,6 +2,7 @@ package cost
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"os"
 	"regexp"
@@ -17,7 +18,7 @@ func TestPage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, table := range []string{RequestTable(), MonthTable(Of(1, 1), Of(100, 100), Of(10_000, 100), Of(10_000, 10_000))} {
+	for _, table := range []string{RequestTable(), MonthTable(Of(1, 1, 1), Of(100, 100, 100), Of(10_000, 100, 100), Of(10_000, 10_000, 100))} {
 		if !strings.Contains(string(page), "\n\n"+table+"\n") {
 			t.Errorf("docs/deploy-aws.md lacks this table:\n%s", table)
 		}
@@ -35,7 +36,9 @@ func TestFormula(t *testing.T) {
 		fmt.Sprintf("`p·n·(%d + %d) + r·n·%d + %d·%d + %d·(%d + min(n, %d))`", Publish.Writes, SweepLook.Writes, Refresh.Writes, hours, RefreshRun.Writes, sweeps, SweepRun.Writes, sweepInboxes),
 		fmt.Sprintf("`p·n·%d + r·n·%d`", Publish.KMS, Refresh.KMS),
 		fmt.Sprintf("`%d + %d + %d·p·n`", hours, sweeps, 1+Publish.Events),
-		fmt.Sprintf("logs have %d bytes", MetricBytes),
+		fmt.Sprintf("logs have %d bytes", MetricBytes), fmt.Sprintf("%s bytes of each invocation", grouped(invokeBytes)),
+		fmt.Sprintf("takes %.0f ms to start", 1000*initSeconds), fmt.Sprintf("each request takes %.0f ms", 1000*requestSeconds),
+		fmt.Sprintf("alarms are `%d + %d·` the collections that are named", alarms, alarmsEach),
 	} {
 		if !strings.Contains(string(page), formula) {
 			t.Errorf("docs/deploy-aws.md lacks %s", formula)
@@ -65,18 +68,54 @@ func TestModule(t *testing.T) {
 	}
 }
 
-// TestOf checks one column by hand: what does not depend on publishes.
+// TestAlarms: the module makes as many alarms as are paid for, and one dashboard.
+func TestAlarms(t *testing.T) {
+	text, err := os.ReadFile("../../terraform/alarms.tf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	of := map[string]int{} // resources, by what they are made for each of
+	for _, m := range regexp.MustCompile(`(?m)^resource "aws_cloudwatch_(?:metric_alarm|dashboard)" "(\w+)" \{\n(?:  for_each = (\S+))?`).FindAllSubmatch(text, -1) {
+		of[strings.TrimSpace(string(m[1])+" "+string(m[2]))]++
+	}
+	want := map[string]int{
+		"function local.function_alarms": 1, "dead local.functions": 1, "clock": 1, "this": 1, // functions are two
+		"expiry var.collections": 1, "collection local.collection_alarms": 1,
+	}
+	if !maps.Equal(of, want) {
+		t.Errorf("the module has %v", of)
+	}
+	each := regexp.MustCompile(`(?m)^    [A-Z]\w+ += \{ periods = `).FindAll(text, -1)
+	if !strings.Contains(string(text), `setproduct(keys(local.functions), ["Errors", "Throttles"])`) || alarms != 2*2+2+1 || alarmsEach != 1+len(each) {
+		t.Errorf("the bill has %d alarms and %d of each collection, the module %d metrics of it", alarms, alarmsEach, len(each))
+	}
+}
+
+// TestOf checks columns by hand: first what depends on no collection.
 func TestOf(t *testing.T) {
-	if m := Of(0, 0); math.Abs(m.S3-(2*(730+2920)*0.43e-6+(730+3*2920)*5.4e-6)) > 1e-9 || m.Metrics != 0 || math.Abs(m.Total()-m.S3-m.Lambda-1.7) > 1e-9 {
-		t.Errorf("of nothing: %+v", m)
+	near := func(what string, got, want float64) {
+		t.Helper()
+		if math.Abs(got-want) > 1e-6 {
+			t.Errorf("%s: %v, want %v", what, got, want)
+		}
 	}
+	none := Of(0, 0, 0)
+	near("S3", none.S3, 2*(730+2920)*0.43e-6+(730+3*2920)*5.4e-6)
+	near("Lambda", none.Lambda, 3650*0.2e-6+13.3334e-6*(730*(0.1+3*0.03)/4+2920*(0.1+5*0.03)))
+	near("logs", none.Logs, 3650*1000*0.63e-9)
+	near("metrics", none.Metrics, 0.3)
+	near("what is there once", none.Set, 1+3+0.7)
+	near("the sum", none.Total(), none.S3+none.Lambda+none.Logs+0.3+4.7)
+
+	near("to name 100", Of(10_000, 100, 100).Total()-Of(10_000, 100, 0).Total(), 40)
 	each := 1 + 5*(10+730.0/168)/730 // hours with a publish or a renewal have five metrics more
-	if few, many := Of(10_000, 100).Metrics, Of(10_000, 20_000).Metrics; math.Abs(few-30*each) > 1e-9 || math.Abs(many-3000-0.1*(20_000*each-10_000)) > 1e-6 {
-		t.Errorf("metrics cost %v, and %v", few, many)
-	}
+	near("100 measured", Of(10_000, 100, 0).Metrics, 30*each+0.3)
+	near("20,000 measured", Of(10_000, 20_000, 0).Metrics, 3000+0.1*(20_000*each+1-10_000))
+	more := Of(2001, 0, 0)
+	few := Of(2000, 0, 0)
+	near("logs of one more", more.Logs-few.Logs, 10*5*1000*0.63e-9)
+	near("Lambda for one more", more.Lambda-few.Lambda, 10*5*0.2e-6+13.3334e-6*(10*(5*0.1+0.03*31)+(730*0.03/16+730.0/168*0.3)/4))
 	// Beyond what one run sweeps, runs cost no more.
-	sweep := func(n int) float64 { return Of(n+1, 0).S3 - Of(n, 0).S3 }
-	if few, many := sweep(10), sweep(2000); few-many < 2900*5.4e-6 || few-many > 2950*5.4e-6 {
-		t.Errorf("one more collection costs %v, then %v", few, many)
-	}
+	sweep := func(n int) float64 { return Of(n+1, 0, 0).S3 - Of(n, 0, 0).S3 }
+	near("the sweep of one more", sweep(10)-sweep(2000), 2920*5.4e-6)
 }
