@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -42,7 +43,7 @@ func TestRequest(t *testing.T) {
 	allowed := message{StatusCode: 204, Status: "No Content", Headers: cors(t)}
 	pass := func(method, uri string) message { return message{Method: method, URI: uri} }
 	list := map[string]value{"list-type": {"2"}, "prefix": {"example.com/"}}
-	for _, tt := range []struct {
+	tests := []struct {
 		name      string
 		ask, want message
 	}{
@@ -64,38 +65,49 @@ func TestRequest(t *testing.T) {
 		{"a preflight", message{Method: "OPTIONS", URI: "/c/metadata/1.root.json", Headers: preflight}, allowed},
 		{"a preflight of a folder", message{Method: "OPTIONS", URI: "/c/", Headers: preflight}, allowed},
 		{"OPTIONS", pass("OPTIONS", "/c/targets/a+b"), allowed},
-	} {
-		if diff := cmp.Diff(tt.want, handle(t, tt.ask)); diff != "" {
-			t.Errorf("%s: %s", tt.name, diff)
+	}
+	var asked []message
+	for _, tt := range tests {
+		asked = append(asked, tt.ask)
+	}
+	for i, got := range handle(t, asked) {
+		if diff := cmp.Diff(tests[i].want, got); diff != "" {
+			t.Errorf("%s: %s", tests[i].name, diff)
 		}
 	}
 }
 
 const runner = `
 const fs = require("fs");
-const handler = new Function(fs.readFileSync(process.argv[1], "utf8") + "; return handler;")();
-console.log(JSON.stringify(handler(JSON.parse(fs.readFileSync(0, "utf8")))));
+const handler = new Function(process.argv[1] + "; return handler;")();
+const asked = JSON.parse(fs.readFileSync(0, "utf8"));
+const context = { eventType: "viewer-request" };
+console.log(JSON.stringify(asked.map((request) => handler({ version: "1.0", context, request }))));
 `
 
-// handle is what the function makes of a request.
-func handle(t *testing.T, ask message) (got message) {
+// handle is what the function makes of each request.
+func handle(t *testing.T, asked []message) (got []message) {
 	t.Helper()
 	node, err := exec.LookPath("node")
 	if err != nil {
 		t.Skip("there is no node to run it with")
 	}
-	event, err := json.Marshal(map[string]any{"version": "1.0", "context": map[string]string{"eventType": "viewer-request"}, "request": ask})
+	requests, err := json.Marshal(asked)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), node, "-e", runner, "../../terraform/request.js")
-	cmd.Stdin = strings.NewReader(string(event))
+	code, err := os.ReadFile("../../terraform/request.js")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), node, "-e", runner, string(code))
+	cmd.Stdin = bytes.NewReader(requests)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		t.Fatalf("%s: %v: %s", event, err, out)
+		t.Fatalf("%v: %s", err, out)
 	}
-	if err := json.Unmarshal(out, &got); err != nil {
-		t.Fatalf("%s: %v: %s", event, err, out)
+	if err := json.Unmarshal(out, &got); err != nil || len(got) != len(asked) {
+		t.Fatalf("%d answers to %d requests: %v: %s", len(got), len(asked), err, out)
 	}
 	return got
 }
