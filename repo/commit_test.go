@@ -193,4 +193,3 @@ func TestCommitLooksBack(t *testing.T) {
 		t.Error(err)
 	}
 }
-
