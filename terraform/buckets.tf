@@ -1,14 +1,20 @@
 resource "aws_s3_bucket" "public" {
-  bucket              = local.public_bucket
-  object_lock_enabled = var.object_lock_days > 0
-  force_destroy       = var.force_destroy
-  tags                = var.tags
+  bucket        = local.public_bucket
+  force_destroy = var.force_destroy
+  tags          = var.tags
 }
 
 resource "aws_s3_bucket" "inbox" {
   bucket        = local.inbox_bucket
   force_destroy = var.force_destroy
   tags          = var.tags
+
+  lifecycle {
+    precondition {
+      condition     = local.inbox_bucket != local.public_bucket
+      error_message = "The inbox needs a bucket of its own: what lies in the public one is served."
+    }
+  }
 }
 
 locals {
@@ -76,6 +82,9 @@ resource "aws_s3_bucket_lifecycle_configuration" "public" {
     id     = "forget-what-was-replaced"
     status = "Enabled"
     filter {}
+    expiration {
+      expired_object_delete_marker = true
+    }
     noncurrent_version_expiration {
       noncurrent_days = var.keep_versions_days
     }
@@ -95,6 +104,9 @@ resource "aws_s3_bucket_lifecycle_configuration" "inbox" {
     id     = "forget-what-was-replaced"
     status = "Enabled"
     filter {}
+    expiration {
+      expired_object_delete_marker = true
+    }
     noncurrent_version_expiration {
       noncurrent_days = var.keep_versions_days
     }
@@ -120,7 +132,7 @@ resource "aws_s3_bucket_lifecycle_configuration" "inbox" {
 }
 
 locals {
-  tls_only = { for bucket in [local.public_bucket, local.inbox_bucket] : bucket => {
+  tls_only = { for kind, bucket in { public = local.public_bucket, inbox = local.inbox_bucket } : kind => {
     Sid       = "TLSOnly"
     Effect    = "Deny"
     Principal = "*"
@@ -144,27 +156,37 @@ locals {
   }
 
   # Whoever they are, and whatever their own policies allow: what is written once is not replaced, and timestamp.json by
-  # those alone who name the version that they replace. The parts of a multipart upload carry no condition, its
-  # completion does.
-  timestamps = "arn:${local.partition}:s3:::${local.public_bucket}/*/metadata/timestamp.json"
+  # those alone who name the version that they replace; so are the objects by which init and doctor find out whether that
+  # is heeded. The parts of a multipart upload carry no condition, its completion does.
+  replaced = [for name in ["timestamp.json", "probe-*"] : "arn:${local.partition}:s3:::${local.public_bucket}/*/metadata/${name}"]
+  create_only = {
+    Null = { "s3:if-none-match" = "true" }
+    Bool = { "s3:ObjectCreationOperation" = "true" }
+  }
   write_once = [
     {
       Sid         = "WriteOnce"
       Effect      = "Deny"
       Principal   = "*"
       Action      = ["s3:PutObject"]
-      NotResource = [local.timestamps]
-      Condition = {
-        Null = { "s3:if-none-match" = "true" }
-        Bool = { "s3:ObjectCreationOperation" = "true" }
-      }
+      NotResource = local.replaced
+      Condition   = local.create_only
+    },
+    # A star crosses slashes, so that what is replaced could be a target below targets/metadata/.
+    {
+      Sid       = "WriteTargetsOnce"
+      Effect    = "Deny"
+      Principal = "*"
+      Action    = ["s3:PutObject"]
+      Resource  = ["arn:${local.partition}:s3:::${local.public_bucket}/*/targets/*"]
+      Condition = local.create_only
     },
     {
       Sid       = "ReplaceOnlyTheVersionSeen"
       Effect    = "Deny"
       Principal = "*"
       Action    = ["s3:PutObject"]
-      Resource  = [local.timestamps]
+      Resource  = local.replaced
       Condition = { Null = { "s3:if-none-match" = "true", "s3:if-match" = "true" } }
     },
   ]
@@ -182,7 +204,7 @@ resource "aws_s3_bucket_policy" "public" {
   policy = jsonencode({
     Version = "2012-10-17"
     Statement = concat(
-      [local.tls_only[local.public_bucket], local.served], local.write_once,
+      [local.tls_only.public, local.served], local.write_once,
       [for _ in range(var.protect_roots ? 1 : 0) : local.keep_roots],
     )
   })
@@ -193,7 +215,7 @@ resource "aws_s3_bucket_policy" "inbox" {
   bucket = aws_s3_bucket.inbox.id
   policy = jsonencode({
     Version   = "2012-10-17"
-    Statement = [local.tls_only[local.inbox_bucket]]
+    Statement = [local.tls_only.inbox]
   })
   depends_on = [aws_s3_bucket_public_access_block.this]
 }

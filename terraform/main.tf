@@ -10,7 +10,14 @@
 # Who may do what with the buckets is in modules/policies.
 
 data "aws_caller_identity" "this" {}
-data "aws_partition" "this" {}
+data "aws_partition" "this" {
+  lifecycle {
+    postcondition {
+      condition     = self.partition == "aws"
+      error_message = "${self.partition} has not all of CloudFront that this module needs. The documents of modules/policies are for every partition; docs/self-hosting.md says what a CDN of your own has to do."
+    }
+  }
+}
 data "aws_region" "this" {}
 
 locals {
