@@ -84,6 +84,20 @@ resource "aws_iam_role_policy" "runtime" {
   })
 }
 
+locals {
+  # What both functions are told, and what that will look like as far as a plan can know.
+  environment = { for which, keys in local.keys_environment : which => merge(
+    {
+      PUBLISHER_STORE  = "s3://${local.public_bucket}"
+      PUBLISHER_INBOX  = "s3://${local.inbox_bucket}"
+      PUBLISHER_KEYS   = keys
+      PUBLISHER_CREATE = join(",", var.create)
+    },
+    var.measure_all ? {} : { PUBLISHER_METRICS = join(",", sort(keys(var.collections))) },
+    length(var.genesis) == 0 ? {} : { PUBLISHER_GENESIS = join(",", [for c, sum in var.genesis : "${c}=${sum}"]) },
+  ) }
+}
+
 resource "aws_lambda_function" "signer" {
   for_each = local.functions
 
@@ -101,17 +115,7 @@ resource "aws_lambda_function" "signer" {
   tags                           = var.tags
 
   environment {
-    variables = merge(
-      {
-        PUBLISHER_STORE    = "s3://${aws_s3_bucket.public.id}"
-        PUBLISHER_INBOX    = "s3://${aws_s3_bucket.inbox.id}"
-        PUBLISHER_KEYS     = local.keys_environment
-        PUBLISHER_CREATE   = join(",", var.create)
-        PUBLISHER_FUNCTION = each.key
-      },
-      var.measure_all ? {} : { PUBLISHER_METRICS = join(",", sort(keys(var.collections))) },
-      length(var.genesis) == 0 ? {} : { PUBLISHER_GENESIS = join(",", [for c, sum in var.genesis : "${c}=${sum}"]) },
-    )
+    variables = merge(local.environment.made, { PUBLISHER_FUNCTION = each.key })
   }
 
   dead_letter_config {
@@ -123,7 +127,14 @@ resource "aws_lambda_function" "signer" {
     log_group  = aws_cloudwatch_log_group.signer[each.key].name
   }
 
-  depends_on = [aws_iam_role_policy.stores, aws_iam_role_policy.runtime]
+  lifecycle {
+    precondition {
+      condition     = length(jsonencode(merge(local.environment.expected, { PUBLISHER_FUNCTION = each.key }))) <= 4096
+      error_message = "The environment of a function has 4,096 bytes at most, and this one ${length(jsonencode(merge(local.environment.expected, { PUBLISHER_FUNCTION = each.key })))}. Its length is that of create, genesis, signing_keys, and, with measure_all off, of the names in collections: give less of them, or deploy the module again for others."
+    }
+  }
+
+  depends_on = [aws_iam_role_policy.stores, aws_iam_role_policy.runtime, aws_s3_bucket.public, aws_s3_bucket.inbox]
 }
 
 # Events older than the next run of the schedule are no use.

@@ -1,3 +1,9 @@
+locals {
+  # Names of collections, and the words of the layout that none of their segments may be.
+  collection = "^[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)*$"
+  layout     = ["metadata", "targets", "parts", "submissions", "receipts", "keys", "drafts"]
+}
+
 variable "name" {
   description = "What the names of all resources begin with."
   type        = string
@@ -46,8 +52,10 @@ variable "create" {
   nullable    = false
 
   validation {
-    condition     = length(var.create) > 0 && alltrue([for p in var.create : can(regex("^[a-z0-9][a-z0-9._/-]*$", p))])
-    error_message = "Name at least one beginning of collection names, in lower-case letters, digits and . _ - /."
+    condition = length(var.create) > 0 && alltrue([for p in var.create :
+      length(p) <= 255 && can(regex(local.collection, trimsuffix(p, "/"))) && length(setintersection(split("/", p), local.layout)) == 0
+    ])
+    error_message = "Name at least one beginning of collection names: segments [a-z0-9][a-z0-9._-]* joined by slashes, with or without one at the end, none of them a word of the layout (${join(", ", local.layout)})."
   }
 }
 
@@ -60,6 +68,13 @@ variable "genesis" {
   validation {
     condition     = alltrue([for sum in values(var.genesis) : can(regex("^[0-9a-f]{64}$", sum))])
     error_message = "A SHA-256 has 64 lower-case hexadecimal digits."
+  }
+
+  validation {
+    condition = alltrue([for name in keys(var.genesis) :
+      length(name) <= 255 && can(regex(local.collection, name)) && length(setintersection(split("/", name), local.layout)) == 0
+    ])
+    error_message = "A collection is segments [a-z0-9][a-z0-9._-]* joined by slashes, none of them a word of the layout (${join(", ", local.layout)})."
   }
 }
 
@@ -78,24 +93,29 @@ variable "collections" {
 }
 
 variable "signing_keys" {
-  description = "Collections whose snapshot and timestamp keys are P-256 keys of KMS, one for each role, instead of sealed ones. All collections are then of this kind."
-  type        = set(string)
-  default     = []
-  nullable    = false
+  description = "Collections whose snapshot and timestamp keys are P-256 keys of KMS, instead of sealed ones; each with the names of the keys of both roles, [\"1\"] unless others are given. New roots name the first; the others are those that roots have named before. All collections are then of this kind: sealed keys are not used until signing_keys is empty again. What is taken from here is destroyed, after 30 days."
+  type = map(object({
+    snapshot  = optional(list(string), ["1"])
+    timestamp = optional(list(string), ["1"])
+  }))
+  default  = {}
+  nullable = false
 
   validation {
-    condition     = length(setsubtract(var.signing_keys, keys(var.collections))) == 0
+    condition     = length(setsubtract(keys(var.signing_keys), keys(var.collections))) == 0
     error_message = "Each of signing_keys must be one of collections."
   }
 
   validation {
-    condition     = length(var.signing_keys) <= 12
-    error_message = "The environment of a function has 4 KB at most, which is room for the keys of 12 collections: use sealed keys, or deploy the module again for others."
+    condition = alltrue(flatten([for roles in values(var.signing_keys) : [for names in values(roles) : [
+      length(names) > 0, length(distinct(names)) == length(names), [for key in names : can(regex("^[a-z0-9][a-z0-9-]{0,19}$", key))],
+    ]]]))
+    error_message = "Each role needs a key, and names of keys are 1 to 20 lower-case letters, digits and dashes, none of them twice."
   }
 }
 
 variable "object_lock_days" {
-  description = "Days for which Object Lock (governance mode) keeps each version in the public bucket from being deleted; 0 for no Object Lock. It can be chosen when the bucket is made, not later."
+  description = "Days for which Object Lock (governance mode) keeps each version in the public bucket from being deleted; 0 for no Object Lock. It can be chosen at any time, for what is written from then on; a bucket that had it once keeps Object Lock, but locks nothing more when this is 0."
   type        = number
   default     = 0
   nullable    = false
@@ -156,6 +176,11 @@ variable "publish_concurrency" {
   type        = number
   default     = -1
   nullable    = false
+
+  validation {
+    condition     = var.publish_concurrency == -1 || var.publish_concurrency >= 1 && floor(var.publish_concurrency) == var.publish_concurrency
+    error_message = "Give a whole number, 1 or more, or -1: with 0 the function would never run."
+  }
 }
 
 variable "refresh_concurrency" {
@@ -163,6 +188,11 @@ variable "refresh_concurrency" {
   type        = number
   default     = -1
   nullable    = false
+
+  validation {
+    condition     = var.refresh_concurrency == -1 || var.refresh_concurrency >= 1 && floor(var.refresh_concurrency) == var.refresh_concurrency
+    error_message = "Give a whole number, 1 or more, or -1: with 0 the function would never run."
+  }
 }
 
 variable "publish_memory" {

@@ -20,7 +20,7 @@ module "publisher" {
   collections = {
     "example.com/scripts" = { delegates = { ci = ["releases/"] } }
   }
-  signing_keys = ["example.com/scripts"]
+  signing_keys = { "example.com/scripts" = {} }
 
   domains         = ["updates.example.com"]
   certificate_arn = var.certificate_arn
