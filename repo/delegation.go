@@ -89,8 +89,8 @@ func Delegates(d *tuf.DelegatedRole, name string) bool {
 
 // matchPath matches as TUF clients do: * and ? stay within a path element.
 func matchPath(pattern, name string) bool {
-	ok, err := path.Match(pattern, name)
-	return err == nil && ok
+	ok, _ := path.Match(pattern, name) // one that is malformed matches nothing
+	return ok
 }
 
 // CheckPattern reports why a path pattern does not mean the same to every

@@ -196,7 +196,12 @@ func TestTargetsInGrace(t *testing.T) {
 		t.Error(err)
 	}
 	var grace *repo.GraceError
-	if _, err := w.publish(add("a", "3")); !errors.As(err, &grace) {
+	p := w.publisher()
+	p.Commit = func(context.Context, *repo.View, *repo.Submission) (*repo.Receipt, error) {
+		t.Error("it is submitted, which could only be refused")
+		return nil, errStop
+	}
+	if _, err := p.Publish(t.Context(), []repo.Change{add("a", "3")}); !errors.As(err, &grace) {
 		t.Errorf("without the old key: %v", err)
 	}
 	alone := forge.Signed(t, w.ring, forge.Successor(w.targetsFile(), w.now), w.view().Root().Signed.Roles[tuf.RoleTargets].KeyIDs...)

@@ -207,7 +207,7 @@ func TestMirrorRefuses(t *testing.T) {
 		"another root in the mirror":    {mirror: func(w *world, s storage.Store) { w.put(s, repo.SlotKey(collection, tuf.RoleRoot, 1), "{}") }, want: "another 1.root.json"},
 		"another slot in the mirror":    {mirror: func(w *world, s storage.Store) { w.put(s, repo.SlotKey(collection, tuf.RoleTargets, 3), "{}") }, want: "something else"},
 		"a target of other bytes there": {mirror: func(w *world, s storage.Store) { w.put(s, target, "five") }, want: "sha256"},
-		"the first root is not there":   {source: func(w *world, s storage.Store) { drop(w, s, repo.SlotKey(collection, tuf.RoleRoot, 1)) }, want: "verify 1.root.json: "},
+		"the first root is not there":   {source: func(w *world, s storage.Store) { unstore(w, s, repo.SlotKey(collection, tuf.RoleRoot, 1)) }, want: "verify 1.root.json: "},
 		"the second root is the first": {source: func(w *world, s storage.Store) {
 			second := objects(w.t, s)[repo.SlotKey(collection, tuf.RoleRoot, 2)]
 			spoil(repo.SlotKey(collection, tuf.RoleRoot, 1), func([]byte) []byte { return []byte(second) })(w, s)
@@ -255,7 +255,7 @@ func (w *world) put(s storage.Store, key, content string) {
 	}
 }
 
-func drop(w *world, s storage.Store, key string) {
+func unstore(w *world, s storage.Store, key string) {
 	w.t.Helper()
 	info, err := storage.Stat(w.t.Context(), s, key)
 	if err == nil {

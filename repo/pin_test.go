@@ -3,7 +3,11 @@ package repo_test
 import (
 	"bytes"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"errors"
 	"io/fs"
 	"slices"
@@ -236,7 +240,14 @@ func TestPinCA(t *testing.T) {
 func TestCertsRefused(t *testing.T) {
 	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 	ca := forge.NewCA(t, now)
+	p224, err := ecdsa.GenerateKey(elliptic.P224(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, issue := range map[string]func(key tuf.Key, now time.Time) []*x509.Certificate{
+		"a key of an unknown kind": func(tuf.Key, time.Time) []*x509.Certificate {
+			return []*x509.Certificate{{PublicKey: &p224.PublicKey, Subject: pkix.Name{CommonName: collection}}}
+		},
 		"another name": func(key tuf.Key, now time.Time) []*x509.Certificate {
 			return []*x509.Certificate{ca.Issue(t, key, collection+"/x", now, forge.URI("https:"+collection))}
 		},

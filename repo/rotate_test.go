@@ -105,7 +105,7 @@ func TestParseGrace(t *testing.T) {
 	if got, ok := repo.ParseGrace(sent.Error()); !ok || !got.Until.Equal(sent.Until) {
 		t.Errorf("%v came as %v, %v", sent, got, ok)
 	}
-	for _, text := range []string{"", "refused", "refused: " + sent.Error(), sent.Error() + "!"} {
+	for _, text := range []string{"", "refused", "2026-01-02T03:04:05Z", "refused: " + sent.Error(), sent.Error() + "!"} {
 		if _, ok := repo.ParseGrace(text); ok {
 			t.Errorf("%q is a GraceError", text)
 		}

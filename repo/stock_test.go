@@ -12,10 +12,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 	"github.com/theupdateframework/go-tuf/v2/metadata/config"
 	"github.com/theupdateframework/go-tuf/v2/metadata/updater"
 
+	"publisher/internal/forge"
+	"publisher/repo"
+	"publisher/repo/tuf"
 	"publisher/storage"
 )
 
@@ -114,4 +118,61 @@ func (f storeFetcher) DownloadFile(address string, max int64, _ time.Duration) (
 		return nil, &metadata.ErrDownloadHTTP{StatusCode: http.StatusNotFound, URL: address}
 	}
 	return data, err
+}
+
+// TestStockClientRefuses: every file of a set is looked at by the second library,
+// and what crashes it is refused as well.
+func TestStockClientRefuses(t *testing.T) {
+	w := newWorld(t)
+	w.mustPublish(add("a", "1"))
+	w.rotateOnline()
+	all := objects(t, w.store)
+	file := func(name string) []byte { return []byte(all[repo.MetadataDir(collection)+"/"+name]) }
+	set := func() map[string][]byte {
+		return map[string][]byte{
+			"root": file("1.root.json"), "the next root": file("2.root.json"), "timestamp": file("timestamp.json"),
+			"snapshot": file("2.snapshot.json"), "targets": file("1.targets.json"),
+		}
+	}
+	check := func(s map[string][]byte) error {
+		return repo.StockClient([][]byte{s["root"], s["the next root"]}, s["timestamp"], s["snapshot"], s["targets"])
+	}
+	if err := check(set()); err != nil {
+		t.Error(err)
+	}
+	for name := range set() {
+		s := set()
+		s[name] = []byte("{}")
+		if err := check(s); err == nil || !strings.HasPrefix(err.Error(), "a stock client refuses "+name+": ") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := repo.StockClient(nil, nil, nil, nil); err == nil || !strings.HasPrefix(err.Error(), "a stock client crashes: ") {
+		t.Errorf("without a root: %v", err)
+	}
+}
+
+// TestCommitAsksStockClient: a set that a stock client refuses, or whose timestamp
+// no client reads to its end, is not published.
+func TestCommitAsksStockClient(t *testing.T) {
+	f := newForge(t, family(t))
+	base, err := f.base()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sub := f.targetsOnly()
+	ts := f.view().Timestamp.Signed
+	stranger := forge.Ring{}
+	unsigned := forge.Signed(t, stranger, ts, stranger.Generate(t).ID())
+	ts.Unknown = jsontext.Value(`{"padding":"` + strings.Repeat("x", repo.MaxTimestamp) + `"}`)
+	for want, other := range map[string]*tuf.File[tuf.Timestamp]{
+		"":                                   nil,
+		"a stock client refuses timestamp: ": unsigned,
+		"are read by clients":                forge.Signed(t, stranger, ts),
+	} {
+		err := f.committer().CheckStock(t.Context(), base, sub, other)
+		if want == "" && err != nil || want != "" && (!errors.As(err, new(*repo.Rejection)) || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%v, not %s", err, want)
+		}
+	}
 }
