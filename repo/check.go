@@ -26,6 +26,9 @@ type Problem struct {
 
 	// Expired is the role that is past its expiry, if it is that.
 	Expired string `json:"expired,omitempty"`
+
+	// Access says that the file could not be read: nothing is known of it.
+	Access bool `json:"access,omitempty"`
 }
 
 // Checked is what Check found.
@@ -44,9 +47,14 @@ type Checker struct {
 	Timestamp  []byte // the one verified last, behind which the store must not fall, nil for none
 	Snapshot   []byte // likewise
 	Now        time.Time
-	Deep       bool // read every target and hash it
+	Deep       bool    // read every target and hash it
+	Sample     *Sample // if set, look at so much of the targets, and read it
 
-	mu      sync.Mutex
+	mu       sync.Mutex
+	answered bool  // something could be read
+	denied   int   // files that could not
+	cause    error // of the last of those
+
 	found   Checked
 	roots   []*tuf.File[tuf.Root]
 	general bool                      // see profile
@@ -55,15 +63,23 @@ type Checker struct {
 }
 
 // Check reports every promise that is broken; it goes on behind each as far as
-// it can. The error is of the way to the store, not of what lies there.
+// it can. A file that cannot be read is a Problem too, one of Access. The error is
+// of the way to the store, where nothing can be read.
 func (c *Checker) Check(ctx context.Context) (*Checked, error) {
 	c.found = Checked{Versions: map[string]int64{}, Problems: []Problem{}}
 	c.listed, c.names = map[string]tuf.TargetFile{}, map[string]string{}
+	c.roots, c.answered, c.denied, c.cause = nil, false, 0, nil
 	steps := []func(context.Context) error{c.checkRoots, c.checkMetadata, c.checkTargets}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
-			return nil, err
+			if err = c.gaveUp(err); err != nil {
+				return nil, err
+			}
+			break
 		}
+	}
+	if !c.answered && c.cause != nil {
+		return nil, c.cause
 	}
 	slices.SortFunc(c.found.Problems, func(a, b Problem) int {
 		return strings.Compare(a.File+a.What, b.File+b.What)
@@ -92,13 +108,17 @@ func (c *Checker) problem(file string, err error) {
 // read returns nil, after noting why, for a file that is not there or too
 // large.
 func (c *Checker) read(ctx context.Context, name string, max int64) ([]byte, error) {
-	data, _, err := storage.Read(ctx, c.Source, MetadataDir(c.Collection)+"/"+name, max)
+	data, err := c.get(ctx, MetadataDir(c.Collection)+"/"+name, max)
 	switch {
+	case err == nil:
+		return data, nil
 	case errors.Is(err, fs.ErrNotExist):
+		c.heard()
 		err = errors.New("it is missing")
 	case errors.Is(err, storage.ErrTooLarge), errors.Is(err, io.ErrUnexpectedEOF):
+		c.heard()
 	default:
-		return data, err
+		return nil, c.unreadable(ctx, "metadata/"+name, err)
 	}
 	c.problem("metadata/"+name, err)
 	return nil, nil
@@ -112,22 +132,23 @@ func (c *Checker) checkRoots(ctx context.Context) error {
 		return unverified("the trusted root", err)
 	}
 	c.general = isForeign(trusted)
-	last := int64(0) // slot that was looked at
-	for n := c.firstRoot(ctx, trusted); n <= trusted.Signed.Version+maxRoots; n++ {
-		if n > trusted.Signed.Version {
-			key := SlotKey(c.Collection, tuf.RoleRoot, n)
-			_, err := storage.Stat(ctx, c.Source, key)
-			if errors.Is(err, fs.ErrNotExist) {
-				break
-			}
-			if err != nil {
-				return err
-			}
-		}
-		if err := c.checkRoot(ctx, n, trusted); err != nil {
+	last := trusted.Signed.Version // slot that was looked at
+	for n := c.firstRoot(ctx, trusted); n <= trusted.Signed.Version; n++ {
+		if _, err := c.checkRoot(ctx, n, trusted); err != nil {
 			return err
 		}
-		last = n
+	}
+	for range maxRoots {
+		there, fine, err := c.checkNext(ctx, last+1, trusted)
+		if err != nil {
+			return err
+		}
+		if there {
+			last++
+		}
+		if !fine {
+			break
+		}
 	}
 	if len(c.roots) == 0 {
 		c.roots = append(c.roots, trusted)
@@ -136,6 +157,20 @@ func (c *Checker) checkRoots(ctx context.Context) error {
 	c.found.Versions[tuf.RoleRoot] = newest.Signed.Version
 	c.problem("metadata/"+SlotName(tuf.RoleRoot, newest.Signed.Version), c.expired(tuf.RoleRoot, newest.Head()))
 	return c.checkGap(ctx, last)
+}
+
+// checkNext checks a root newer than the trusted one, if it is there. No client
+// goes on behind one that is not fine.
+func (c *Checker) checkNext(ctx context.Context, n int64, trusted *tuf.File[tuf.Root]) (there, fine bool, err error) {
+	_, err = storage.Stat(ctx, c.Source, SlotKey(c.Collection, tuf.RoleRoot, n))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return false, false, nil
+	case err != nil:
+		return false, false, c.unreadable(ctx, "metadata/"+SlotName(tuf.RoleRoot, n), err)
+	}
+	fine, err = c.checkRoot(ctx, n, trusted)
+	return true, fine, err
 }
 
 // checkGap looks for roots behind the end of the chain, where they can be
@@ -149,7 +184,7 @@ func (c *Checker) checkGap(ctx context.Context, last int64) error {
 	}
 	for e, err := range lister.List(ctx, MetadataDir(c.Collection)+"/") {
 		if err != nil {
-			return err
+			return c.unreadable(ctx, "metadata", err)
 		}
 		role, n, ok := ParseSlot(path.Base(e.Key))
 		if ok && role == tuf.RoleRoot && n > last {
@@ -159,16 +194,17 @@ func (c *Checker) checkGap(ctx context.Context, last int64) error {
 	return nil
 }
 
-func (c *Checker) checkRoot(ctx context.Context, n int64, trusted *tuf.File[tuf.Root]) error {
+// checkRoot reports whether root n is there and as it should be.
+func (c *Checker) checkRoot(ctx context.Context, n int64, trusted *tuf.File[tuf.Root]) (bool, error) {
 	name := SlotName(tuf.RoleRoot, n)
 	data, err := c.read(ctx, name, MaxRoot)
 	if data == nil {
-		return err
+		return false, err
 	}
 	root, err := parseChecked[tuf.Root](c, data, MaxRoot)
 	if root == nil {
 		c.problem("metadata/"+name, err)
-		return nil
+		return false, nil
 	}
 	problems := []error{err, checkVersioned(root), c.profile(checkRoot(root)), verifyTop(root, tuf.RoleRoot, root)}
 	if root.Signed.Version != n {
@@ -183,16 +219,17 @@ func (c *Checker) checkRoot(ctx context.Context, n int64, trusted *tuf.File[tuf.
 		}
 	}
 	c.roots = append(c.roots, root)
-	c.problems("metadata/"+name, problems)
-	return nil
+	return c.problems("metadata/"+name, problems), nil
 }
 
 // problems notes the first of several: what is broken in one way is often
-// broken in others that follow.
-func (c *Checker) problems(file string, errs []error) {
-	if i := slices.IndexFunc(errs, func(err error) bool { return err != nil }); i >= 0 {
+// broken in others that follow. It reports whether there is none.
+func (c *Checker) problems(file string, errs []error) bool {
+	i := slices.IndexFunc(errs, func(err error) bool { return err != nil })
+	if i >= 0 {
 		c.problem(file, errs[i])
 	}
+	return i < 0
 }
 
 // expired is judged by the clock of who checks.
@@ -372,20 +409,28 @@ func (w *roleWalk) collect(file string, f *tuf.File[tuf.Targets], chain []*tuf.D
 	}
 }
 
-// checkTargets looks at every listed object.
+// checkTargets looks at every listed object, or at a sample of them.
 func (c *Checker) checkTargets(ctx context.Context) error {
-	c.found.Targets = len(c.listed)
-	keys := slices.Sorted(maps.Keys(c.listed))
+	keys, deep := slices.Sorted(maps.Keys(c.listed)), func(string) bool { return c.Deep }
+	if c.Sample != nil {
+		look, read := c.Sample.Pick(c.listed)
+		keys, deep = look, func(key string) bool { return read[key] }
+	}
+	c.found.Targets = len(keys)
 	return parallel.Each(ctx, 16, len(keys), func(ctx context.Context, i int) error {
-		return c.checkTarget(ctx, keys[i], c.names[keys[i]], c.listed[keys[i]])
+		return c.checkTarget(ctx, keys[i], deep(keys[i]))
 	})
 }
 
-func (c *Checker) checkTarget(ctx context.Context, key, name string, target tuf.TargetFile) error {
-	_, wrong, err := compareObject(ctx, c.Source, key, name, target, c.Deep)
-	if errors.Is(err, fs.ErrNotExist) {
-		wrong, err = fmt.Errorf("target %q is missing", name), nil
+func (c *Checker) checkTarget(ctx context.Context, key string, deep bool) error {
+	name, file := c.names[key], strings.TrimPrefix(key, c.Collection+"/")
+	_, wrong, err := compareObject(ctx, c.Source, key, name, c.listed[key], deep)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		wrong = fmt.Errorf("target %q is missing", name)
+	case err != nil:
+		return c.unreadable(ctx, file, err)
 	}
-	c.problem(strings.TrimPrefix(key, c.Collection+"/"), wrong)
-	return err
+	c.problem(file, wrong)
+	return nil
 }

@@ -88,7 +88,7 @@ func runCheck(ctx context.Context, a *app, name string, deep bool) error {
 		return &cliError{
 			err:  fmt.Errorf("%s: %s", name, counted(n, "broken promise")),
 			hint: repair(name, found.Problems),
-			code: exitVerification,
+			code: checkCode(found.Problems),
 		}
 	}
 	return nil
@@ -113,14 +113,27 @@ func neverPublished(ctx context.Context, source storage.Getter, name string, see
 func repair(name string, problems []repo.Problem) string {
 	var ways []string
 	for _, p := range problems {
-		if p.Expired == "" {
+		way := "see why the named files cannot be read, and run the same command again"
+		switch {
+		case p.Access:
+		case p.Expired == "":
 			return "restore the named files from a backup or a mirror"
+		default:
+			way = renewal(name, p.Expired)
 		}
-		if way := renewal(name, p.Expired); !slices.Contains(ways, way) {
+		if !slices.Contains(ways, way) {
 			ways = append(ways, way)
 		}
 	}
 	return strings.Join(ways, "; ")
+}
+
+// checkCode tells what is wrong from what could only not be read.
+func checkCode(problems []repo.Problem) int {
+	if slices.ContainsFunc(problems, func(p repo.Problem) bool { return !p.Access }) {
+		return exitVerification
+	}
+	return exitFailed
 }
 
 // readCached returns nil for what was never verified here.

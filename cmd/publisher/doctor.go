@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/oklog/ulid/v2"
 	"github.com/spf13/cobra"
@@ -77,7 +76,10 @@ func (a *app) examined(ctx context.Context, what string) (*doctor.Patient, error
 		if name, err = a.collectionAt(what); err != nil {
 			return nil, err
 		}
-		a.flags.url, inside = strings.TrimSuffix(strings.TrimRight(what, "/"), "/"+name), false
+		if a.given[config.URL] != "" {
+			return nil, usage("publisher doctor "+quoted(what), "--url contradicts the URL that stands for the collection")
+		}
+		a.given[config.URL], inside = strings.TrimSuffix(strings.TrimRight(what, "/"), "/"+name), false
 	}
 	c, s, err := a.known(name)
 	if err != nil {
@@ -86,6 +88,13 @@ func (a *app) examined(ctx context.Context, what string) (*doctor.Patient, error
 	p := &doctor.Patient{Collection: name, Now: a.now(), Unique: ulid.Make().String()}
 	if p.Trusted, err = c.Cache().Get(rootFile); err != nil {
 		return nil, fmt.Errorf("read trusted root: %w", err)
+	}
+	// Before the store is read: others may see something newer meanwhile.
+	if p.Timestamp, err = readCached(c, "timestamp.json"); err != nil {
+		return nil, err
+	}
+	if p.Snapshot, err = readCached(c, "snapshot.json"); err != nil {
+		return nil, err
 	}
 	layers := a.layers(name, s)
 	if p.Source, err = a.source(ctx, name, s); err != nil {
@@ -150,9 +159,8 @@ func (a *app) collectionAt(address string) (string, error) {
 func examiner(conf *tls.Config) *http.Client {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.TLSClientConfig, t.DisableCompression = conf, true
-	t.ResponseHeaderTimeout = 30 * time.Second
 	return &http.Client{
-		Transport: t, Timeout: time.Minute,
+		Transport:     t,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }
@@ -164,10 +172,19 @@ func (a *app) printReport(w io.Writer, name string, r *doctor.Report) error {
 		}
 	}
 	for _, s := range r.Skipped {
-		a.debugf("not examined: %s: %s", s.Check, oneLine(s.Why))
+		if !s.Denied {
+			a.debugf("not examined: %s: %s", s.Check, oneLine(s.Why))
+		} else if _, err := fmt.Fprintf(w, "not examined: %s: %s\n", s.Check, oneLine(s.Why)); err != nil {
+			return err
+		}
 	}
 	for _, passed := range r.Passed {
 		a.debugf("fine: %s", passed)
+	}
+	if l := r.Looked; l.Targets < l.Of {
+		if _, err := fmt.Fprintf(w, "%d of %s were read; --deep reads all\n", l.Targets, counted(l.Of, "target")); err != nil {
+			return err
+		}
 	}
 	_, err := fmt.Fprintf(w, "%s: %s, %s; %s passed, %d not made\n", name, counted(r.Errors(), "error"),
 		counted(len(r.Findings)-r.Errors(), "warning"), counted(len(r.Passed), "check"), len(r.Skipped))

@@ -42,6 +42,8 @@ func TestMain(m *testing.M) {
 //	announce COLLECTION VERSION
 //	                       somebody has stolen the timestamp key and can write the
 //	                       store $WORK/store: it says that version
+//	edge [SUFFIX FAULT]…   the variable EDGE is where $WORK/store is served, with
+//	                       faults, see edgeServer
 //	s3 NAME MODE           the variable NAME is the --store of a server of that
 //	                       kind, see fakeS3
 func TestScripts(t *testing.T) {
@@ -62,6 +64,7 @@ func TestScripts(t *testing.T) {
 			"dev":      devServer,
 			"onejson":  onejson,
 			"s3":       fakeS3,
+			"edge":     edgeServer,
 			"signer":   signerServer,
 
 			"eventually": eventually,

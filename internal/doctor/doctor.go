@@ -6,10 +6,13 @@ package doctor
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"net/url"
 	"slices"
+	"sync"
 	"time"
 
 	"publisher/repo"
@@ -39,6 +42,15 @@ type Finding struct {
 type Skipped struct {
 	Check string `json:"check"`
 	Why   string `json:"why"`
+
+	// Denied says that it might be made with other credentials.
+	Denied bool `json:"denied,omitempty"`
+}
+
+// Looked is how many of the targets were read, and how many there are.
+type Looked struct {
+	Targets int `json:"targets"`
+	Of      int `json:"of"`
 }
 
 // Report is what an examination has found.
@@ -46,6 +58,7 @@ type Report struct {
 	Findings []Finding `json:"findings"`
 	Passed   []string  `json:"passed"`
 	Skipped  []Skipped `json:"skipped"`
+	Looked   Looked    `json:"looked"`
 }
 
 // Errors is how many findings are errors.
@@ -62,9 +75,15 @@ func (r *Report) Errors() (n int) {
 type Patient struct {
 	Collection string
 	Trusted    []byte         // its newest trusted root
+	Timestamp  []byte         // the one verified last here, nil for none
+	Snapshot   []byte         // likewise
 	Source     storage.Getter // what it is read from
 	Now        time.Time
 	Deep       bool // read every target
+
+	// Patience is how long an answer may take, beside the time that its length is
+	// worth; zero for a minute.
+	Patience time.Duration
 
 	Base   string       // the URL that it is served below, empty if none is known
 	Client *http.Client // follows no redirects, asks for no compression by itself
@@ -73,7 +92,11 @@ type Patient struct {
 	Inbox  storage.Store // of its online signer, nil if there is none
 	Unique string        // makes the name of an object that nobody else has
 
-	view *repo.View
+	view   *repo.View
+	served []served // what is published, as it is served
+	looked Looked
+
+	mu   sync.Mutex
 	seen []answer // without their bodies
 
 	unreachable string // why the URL does not answer, empty if it does
@@ -93,45 +116,74 @@ type findings struct {
 	all   []Finding
 }
 
+// maxOfOne is how many findings of one check are told.
+const maxOfOne = 20
+
+// add notes a finding. Of very many of one check the first are told, and that
+// there are more.
 func (f *findings) add(s Severity, what, why, do string) {
-	f.all = append(f.all, Finding{f.check, s, what, why, do})
+	switch n := len(f.all); {
+	case n < maxOfOne:
+		f.all = append(f.all, Finding{f.check, s, what, why, do})
+	case n == maxOfOne:
+		f.all = append(f.all, Finding{f.check, s, "and there is more of this kind", why, do})
+	}
 }
 
 // checks is all of them, in the order in which they are reported.
 var checks = slices.Concat(outside, published, inside)
 
-// Examine makes every check that can be made. One that fails for reasons that
-// are not the collection's is among the skipped.
+// moot is why a check says nothing of this collection.
+type moot string
+
+func (m moot) Error() string { return string(m) }
+
+// Examine makes every check that can be made. One that fails is a finding: what
+// fails here fails for others. Only what these credentials may not look at is
+// among the skipped.
 func (p *Patient) Examine(ctx context.Context) (*Report, error) {
 	r := &Report{Findings: []Finding{}, Passed: []string{}, Skipped: []Skipped{}}
+	p.view, p.served, p.seen, p.looked, p.unreachable, p.swaps = nil, nil, nil, Looked{}, "", false
 	if err := p.load(ctx, r); err != nil {
 		return nil, err
 	}
 	for _, c := range checks {
 		if why := c.needs(p); why != "" {
-			r.Skipped = append(r.Skipped, Skipped{c.name, why})
+			r.Skipped = append(r.Skipped, Skipped{Check: c.name, Why: why})
 			continue
 		}
 		f := &findings{check: c.name}
 		err := c.run(ctx, p, f)
-		switch {
-		case ctx.Err() != nil:
+		if ctx.Err() != nil {
 			return nil, ctx.Err()
-		case err != nil:
-			r.Skipped = append(r.Skipped, Skipped{c.name, err.Error()})
-		case len(f.all) == 0:
-			r.Passed = append(r.Passed, c.name)
 		}
-		r.Findings = append(r.Findings, f.all...)
+		r.add(f, err)
 	}
+	r.Looked = p.looked
 	return r, nil
+}
+
+// add notes how a check has ended.
+func (r *Report) add(f *findings, err error) {
+	_, none := errors.AsType[moot](err)
+	switch {
+	case none:
+		r.Skipped = append(r.Skipped, Skipped{Check: f.check, Why: err.Error()})
+	case errors.Is(err, fs.ErrPermission) && len(f.all) == 0:
+		r.Skipped = append(r.Skipped, Skipped{f.check, err.Error(), true})
+	case err != nil:
+		f.add(Error, fmt.Sprintf("it cannot be found out: %v", err), "what fails here fails for clients and publishers too", "look at the server and the way to it, and run the same command again")
+	case len(f.all) == 0:
+		r.Passed = append(r.Passed, f.check)
+	}
+	r.Findings = append(r.Findings, f.all...)
 }
 
 // load verifies the collection, as far as it goes. What is wrong with it is
 // found by checks that need no view.
 func (p *Patient) load(ctx context.Context, r *Report) error {
 	l := &repo.Loader{
-		Source: p.Source, Collection: p.Collection, Cache: repo.NewMemoryCache(p.Trusted),
+		Source: p.timed(p.Source), Collection: p.Collection, Cache: repo.NewMemoryCache(p.Trusted),
 		Now: p.Now, IgnoreExpiry: true,
 	}
 	v, err := l.Load(ctx)

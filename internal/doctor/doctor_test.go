@@ -379,6 +379,44 @@ func TestPlanted(t *testing.T) {
 				http.Redirect(rw, r, "https://example.com/", http.StatusFound)
 			})
 		}, "redirects", doctor.Error},
+		"an edge that resets the snapshot": {func(w *ward) { w.on(".snapshot.json", reset) }, "bytes are as signed", doctor.Error},
+		"an edge that cuts the snapshot off": {func(w *ward) {
+			w.on(".snapshot.json", func(rw http.ResponseWriter, _ *http.Request) {
+				rw.Header().Set("Content-Length", "900")
+				_, _ = io.WriteString(rw, "{")
+			})
+		}, "bytes are as signed", doctor.Error},
+		"an edge that resets the next root":    {func(w *ward) { w.on(next, reset) }, "next root", doctor.Error},
+		"an edge without one of the targets":   {func(w *ward) { w.on(".b", status(404)) }, "bytes are as signed", doctor.Error},
+		"an edge that forbids one target":      {func(w *ward) { w.on(".a+1", status(403)) }, "bytes are as signed", doctor.Error},
+		"an edge with a flipped byte":          {func(w *ward) { w.flip(".b", false) }, "bytes are as signed", doctor.Error},
+		"an edge with a flipped byte for some": {func(w *ward) { w.flip(".b", true) }, "compression", doctor.Error},
+		"an edge that flips the timestamp":     {func(w *ward) { w.flip(timestamp, false) }, "edge is up to date", doctor.Error},
+		"a timestamp of their own for some":    {func(w *ward) { w.flip(timestamp, true) }, "compression", doctor.Error},
+		"a timestamp that is not encoded": {func(w *ward) {
+			w.after(timestamp, func(h http.Header) { h.Set("Content-Encoding", "br") })
+		}, "compression", doctor.Error},
+		"a target is redirected": {func(w *ward) {
+			w.on(".b", func(rw http.ResponseWriter, r *http.Request) {
+				http.Redirect(rw, r, "https://example.com/", http.StatusFound)
+			})
+		}, "redirects", doctor.Error},
+		"a target without a header": {func(w *ward) { w.after(".b", func(h http.Header) { h.Del("Cache-Control") }) }, "the rest is cached", doctor.Warning},
+		"no CORS on targets":        {func(w *ward) { w.after(".b", func(h http.Header) { h.Del("Access-Control-Allow-Origin") }) }, "CORS", doctor.Warning},
+		"a target a byte at a time": {func(w *ward) {
+			w.p.Patience = 200 * time.Millisecond
+			w.on(".b", func(rw http.ResponseWriter, r *http.Request) {
+				_, _ = io.WriteString(rw, "t")
+				rw.(http.Flusher).Flush()
+				<-r.Context().Done()
+			})
+		}, "bytes are as signed", doctor.Error},
+		"a collection rolled back": {func(w *ward) {
+			old := w.read(repo.TimestampKey(collection))
+			w.publish(map[string]string{"c": "three"})
+			w.p.Timestamp = []byte(w.read(repo.TimestampKey(collection)))
+			w.put(w.store, repo.TimestampKey(collection), old)
+		}, "promises", doctor.Error},
 		"a missing object":   {func(w *ward) { w.remove(target) }, "promises", doctor.Error},
 		"a flipped byte":     {func(w *ward) { w.put(w.store, target, "twp") }, "promises", doctor.Error},
 		"a missing role":     {func(w *ward) { w.remove(repo.SlotKey(collection, tuf.RoleTargets, 1)) }, "load", doctor.Error},
@@ -422,6 +460,115 @@ func TestPlanted(t *testing.T) {
 				t.Errorf("found as %+v, want the severity %s", f, row.want)
 			}
 		})
+	}
+}
+
+// reset answers with a broken connection.
+func reset(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
+
+// flip serves what ends with a suffix with its last letter changed, or only to
+// those who accept gzip.
+func (w *ward) flip(suffix string, zipped bool) {
+	w.on(suffix, func(rw http.ResponseWriter, r *http.Request) {
+		if zipped && r.Header.Get("Accept-Encoding") != "gzip" {
+			w.healthy(rw, r)
+			return
+		}
+		rw.Header().Set("Cache-Control", storage.CacheControl(r.URL.Path))
+		rw.Header().Set("Access-Control-Allow-Origin", "*")
+		data := []byte(w.read(strings.TrimPrefix(r.URL.Path, "/")))
+		at := bytes.LastIndexAny(data, "0123456789abcdefghijklmnopqrstuvwxyz")
+		if data[at]++; !strings.Contains("0123456789abcdefghijklmnopqrstuvwxyz", string(data[at])) {
+			data[at] -= 2
+		}
+		_, _ = rw.Write(data)
+	})
+}
+
+// read is an object of the public store.
+func (w *ward) read(key string) string {
+	w.t.Helper()
+	data, _, err := storage.Read(w.t.Context(), w.store, key, 1<<20)
+	if err != nil {
+		w.t.Error(err)
+	}
+	return string(data)
+}
+
+// outside has the ward looked at by somebody who knows its URL.
+func (w *ward) outside() {
+	w.t.Helper()
+	source, err := web.Open(w.server.URL, w.p.Client.Transport.(*http.Transport).TLSClientConfig)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.p.Source, w.p.Store, w.p.Inbox = source, nil, nil
+}
+
+// TestPlantedOutside: one target that cannot be had hides nothing else that is
+// wrong, from those who know the URL alone.
+func TestPlantedOutside(t *testing.T) {
+	for name, serve := range map[string]http.HandlerFunc{
+		"401":      func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(401) },
+		"403":      func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(403) },
+		"404":      func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(404) },
+		"500":      func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(500) },
+		"redirect": func(rw http.ResponseWriter, r *http.Request) { http.Redirect(rw, r, "https://example.com/", 302) },
+		"reset":    reset,
+		"healthy":  nil,
+	} {
+		w := newWard(t)
+		w.put(w.store, repo.TargetKey(collection, "dir/a+1", forge.Sum("one")), "six")
+		if serve != nil {
+			w.on(".b", serve)
+		}
+		w.outside()
+		r, err := w.p.Examine(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range []string{".b", "a+1"} {
+			found := slices.ContainsFunc(r.Findings, func(x doctor.Finding) bool { return x.Check == "promises" && strings.Contains(x.What, f) })
+			if want := serve != nil || f != ".b"; found != want {
+				t.Errorf("%s: %s is found: %v, in %+v", name, f, found, r.Findings)
+			}
+		}
+	}
+}
+
+// TestHealthyOutside: nor is anything found there by those who know no store.
+func TestHealthyOutside(t *testing.T) {
+	w := newWard(t)
+	w.outside()
+	r, err := w.p.Examine(t.Context())
+	if err != nil || len(r.Findings) > 0 {
+		t.Errorf("found %+v, %v", r.Findings, err)
+	}
+}
+
+// TestSample: of very many targets some are read, and the report says how many.
+func TestSample(t *testing.T) {
+	w := newWard(t)
+	w.publish(many(700))
+	asked := map[string]bool{}
+	var mu sync.Mutex
+	w.serve = func(rw http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		asked[r.URL.Path] = true
+		mu.Unlock()
+		w.healthy(rw, r)
+	}
+	r, err := w.p.Examine(t.Context())
+	if err != nil || len(r.Findings) > 0 {
+		t.Fatalf("found %+v, %v", r, err)
+	}
+	if r.Looked.Targets != 500 || r.Looked.Of != 702 || len(asked) > 550 {
+		t.Errorf("looked at %+v, asked for %d", r.Looked, len(asked))
+	}
+	w.p.Deep = true
+	w.flip(".b", false)
+	if r, err = w.p.Examine(t.Context()); err != nil || r.Looked.Targets != 702 || r.Errors() == 0 {
+		t.Errorf("with --deep: %+v, %v", r, err)
 	}
 }
 
@@ -527,11 +674,7 @@ func TestFromOutside(t *testing.T) {
 			rw.WriteHeader(status)
 			_, _ = io.WriteString(rw, "<html>")
 		})
-		source, err := web.Open(w.server.URL, w.p.Client.Transport.(*http.Transport).TLSClientConfig)
-		if err != nil {
-			t.Fatal(err)
-		}
-		w.p.Source, w.p.Store, w.p.Inbox = source, nil, nil
+		w.outside()
 		r, err := w.p.Examine(t.Context())
 		if err != nil {
 			t.Fatal(err)

@@ -57,7 +57,7 @@ func storeClock(ctx context.Context, p *Patient, f *findings) error {
 		return err
 	}
 	if info.Date.IsZero() {
-		return errors.New("the store does not say what time it is")
+		return moot("the store does not say what time it is")
 	}
 	skewed(f, "the store", info.Date, p.Now)
 	return nil
@@ -109,7 +109,7 @@ func mayWrite(ctx context.Context, s storage.Store, key string) (bool, error) {
 
 func writesMetadata(ctx context.Context, p *Patient, f *findings) error {
 	if !p.swaps {
-		return errors.New("the store has not shown that it heeds conditions: see compare-and-swap")
+		return moot("the store has not shown that it heeds conditions: see compare-and-swap")
 	}
 	may, err := mayWrite(ctx, p.Store, repo.SlotKey(p.Collection, tuf.RoleRoot, 1))
 	if err == nil && may {

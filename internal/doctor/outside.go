@@ -2,10 +2,8 @@ package doctor
 
 import (
 	"bytes"
-	"compress/gzip"
 	"context"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -98,7 +96,7 @@ func (p *Patient) askNext(ctx context.Context) (*answer, error) {
 		}
 		root = next
 	}
-	return nil, fmt.Errorf("more than %d new roots are served", maxHops)
+	return nil, moot(fmt.Sprintf("more than %d new roots are served", maxHops))
 }
 
 // newestRoot is that of the view, or else the trusted one.
@@ -195,113 +193,21 @@ func staleEdge(ctx context.Context, p *Patient, f *findings) error {
 	if err != nil || f.unserved(p, a) || a.status != http.StatusOK || bytes.Equal(a.body, data) {
 		return err
 	}
-	there, errThere := tuf.Parse[tuf.Timestamp](data, repo.MaxTimestamp)
-	here, errHere := tuf.Parse[tuf.Timestamp](a.body, repo.MaxTimestamp)
+	there, err := tuf.Parse[tuf.Timestamp](data, repo.MaxTimestamp)
+	if err != nil {
+		return fmt.Errorf("read timestamp.json of the store: %w", err)
+	}
+	here, err := tuf.Parse[tuf.Timestamp](a.body, repo.MaxTimestamp)
 	switch {
-	case errThere != nil:
-		return fmt.Errorf("read timestamp.json of the store: %w", errThere)
-	case errHere == nil && here.Signed.Version >= there.Signed.Version:
-		return nil // published meanwhile
-	case errHere != nil:
+	case err != nil:
 		f.add(Error, "what is served as timestamp.json is none", "no client takes anything", "look at what "+hostOf(p.Base)+" serves")
+	case here.Signed.Version > there.Signed.Version: // published meanwhile
+	case here.Signed.Version == there.Signed.Version:
+		f.add(Error, fmt.Sprintf("timestamp %d is served with other bytes than the store has", here.Signed.Version),
+			"clients refuse it, or believe somebody else", "purge timestamp.json from the cache; if that does not help, find out who writes it")
 	default:
 		f.add(Error, fmt.Sprintf("timestamp %d is served, the store has %d", here.Signed.Version, there.Signed.Version),
 			"pullers do not see what was published", "purge timestamp.json from the cache, and keep it out of it; or bring the mirror up to date: publisher mirror")
-	}
-	return nil
-}
-
-// immutableCache: everything else may be kept for ever.
-func immutableCache(ctx context.Context, p *Patient, f *findings) error {
-	samples, err := p.samples(ctx)
-	if err != nil {
-		return err
-	}
-	for _, s := range samples {
-		a, err := p.get(ctx, escaped(s.key))
-		if err != nil {
-			return err
-		}
-		if keep, known := a.fresh(); a.status == http.StatusOK && (!known || keep < 24*time.Hour) {
-			f.add(Warning, fmt.Sprintf("%s (%s) may not be cached for long: Cache-Control is %q", s.name, s.key, a.header.Get("Cache-Control")),
-				"it never changes, and each client costs a request to the store", "serve it with Cache-Control: public, max-age=31536000, immutable")
-		}
-	}
-	return nil
-}
-
-// sameBytes: what is served is what was signed.
-func sameBytes(ctx context.Context, p *Patient, f *findings) error {
-	samples, err := p.samples(ctx)
-	if err != nil {
-		return err
-	}
-	for _, s := range samples {
-		a, err := p.get(ctx, escaped(s.key), "Accept-Encoding", "identity")
-		if err != nil {
-			return err
-		}
-		const do = "have the server pass on what the store has, without changing it"
-		switch {
-		case a.status/100 == 3:
-		case a.status != http.StatusOK:
-			f.add(Error, fmt.Sprintf("%s (%s) is answered with %d", s.name, s.key, a.status), "clients cannot update", "publisher check "+p.Collection+" --deep")
-		case a.header.Get("Content-Encoding") != "" && a.header.Get("Content-Encoding") != "identity":
-			f.add(Error, fmt.Sprintf("%s is compressed (%s) for those who ask for it as it is", s.name, a.header.Get("Content-Encoding")),
-				"clients that do not decompress compare the wrong bytes", do)
-		case !a.has(s):
-			f.add(Error, fmt.Sprintf("%s has other bytes than were signed", s.name), "clients refuse it", do)
-		}
-	}
-	return nil
-}
-
-// compression: what comes compressed is the same when it is not any more.
-func compression(ctx context.Context, p *Patient, f *findings) error {
-	samples, err := p.samples(ctx)
-	if err != nil {
-		return err
-	}
-	for _, s := range samples {
-		a, err := p.get(ctx, escaped(s.key), "Accept-Encoding", "gzip")
-		if err != nil {
-			return err
-		}
-		if a.status != http.StatusOK || a.header.Get("Content-Encoding") != "gzip" || a.cut {
-			continue
-		}
-		plain, err := gunzip(a.body, s.size)
-		if err != nil || !s.is(plain) {
-			f.add(Error, fmt.Sprintf("%s is something else after decompression", s.name), "clients refuse it", "turn compression off for metadata/ and targets/, or have it done by the CDN alone")
-		}
-	}
-	return nil
-}
-
-// gunzip decompresses what should be so many bytes, and one more if there are.
-func gunzip(data []byte, size int64) ([]byte, error) {
-	r, err := gzip.NewReader(bytes.NewReader(data))
-	if err != nil {
-		return nil, err
-	}
-	return io.ReadAll(io.LimitReader(r, size+1))
-}
-
-// cors: pages of other origins may read it, errors included.
-func cors(ctx context.Context, p *Patient, f *findings) error {
-	const origin = "https://example.com"
-	for _, key := range []string{
-		repo.TimestampKey(p.Collection), repo.SlotKey(p.Collection, tuf.RoleRoot, p.view.Root().Signed.Version+1),
-	} {
-		a, err := p.get(ctx, escaped(key), "Origin", origin)
-		if err != nil {
-			return err
-		}
-		if allowed := a.header.Get("Access-Control-Allow-Origin"); allowed != "*" && allowed != origin {
-			f.add(Warning, fmt.Sprintf("pages of other origins may not read %s", key), "TUF clients in browsers cannot update",
-				"serve Access-Control-Allow-Origin: *, with 404s too")
-			return nil
-		}
 	}
 	return nil
 }
@@ -333,7 +239,7 @@ func plusSigns(ctx context.Context, p *Patient, f *findings) error {
 		return err
 	}
 	if t == nil {
-		return fmt.Errorf("no target has a plus sign in its name")
+		return moot("no target has a plus sign in its name")
 	}
 	return p.asked(ctx, f, t, func(path string) string { return path }, Error, "a plus sign reaches the store as a space",
 		"have the server pass on %2B for + (see request.js of the Terraform module)")
@@ -345,7 +251,7 @@ func escapedSlashes(ctx context.Context, p *Patient, f *findings) error {
 		return err
 	}
 	if t == nil {
-		return fmt.Errorf("no target has a slash in its name")
+		return moot("no target has a slash in its name")
 	}
 	dir := escaped(repo.TargetsDir(p.Collection)) + "/"
 	encode := func(path string) string { return dir + strings.ReplaceAll(strings.TrimPrefix(path, dir), "/", "%2F") }
@@ -390,7 +296,7 @@ func serverClock(ctx context.Context, p *Patient, f *findings) error {
 	}
 	at, err := http.ParseTime(a.header.Get("Date"))
 	if err != nil {
-		return fmt.Errorf("the server does not say what time it is")
+		return moot("the server does not say what time it is")
 	}
 	// A cached answer has the date of when it was made.
 	at = at.Add(a.age())

@@ -17,31 +17,25 @@ var published = []check{
 	{"roles", needsView, roles},
 }
 
-// maxDeep is how many bytes of targets are read without being asked to.
-const maxDeep = 100 << 20
-
-// promises: everything that is named is there, and what it should be.
+// promises: everything that is named is there, and what it should be. Of very many
+// targets a sample is read.
 func promises(ctx context.Context, p *Patient, f *findings) error {
-	deep := p.Deep
-	if p.view != nil && !deep {
-		all, err := p.view.List(ctx)
-		if err != nil {
-			return err
-		}
-		var total int64
-		for _, t := range all {
-			total += t.Length
-		}
-		deep = total <= maxDeep
+	c := &repo.Checker{
+		Source: p.timed(p.Source), Collection: p.Collection, Trusted: p.Trusted, Timestamp: p.Timestamp, Snapshot: p.Snapshot,
+		Now: p.Now, Deep: p.Deep, Sample: p.sample(),
 	}
-	c := &repo.Checker{Source: p.Source, Collection: p.Collection, Trusted: p.Trusted, Now: p.Now, Deep: deep}
 	found, err := c.Check(ctx)
 	if err != nil {
 		return err
 	}
 	for _, problem := range found.Problems {
-		if problem.Expired == "" { // expiry tells more
-			f.add(Error, problem.File+": "+problem.What, "clients refuse it, or do not find it", "restore it from a backup or a mirror; publisher check "+p.Collection+" --deep")
+		what := problem.File + ": " + problem.What
+		switch {
+		case problem.Expired != "": // expiry tells more
+		case problem.Access:
+			f.add(Error, what, "clients cannot read it either, or nobody knows whether they can", "see why it is not given out, and run the same command again")
+		default:
+			f.add(Error, what, "clients refuse it, or do not find it", "restore it from a backup or a mirror; publisher check "+p.Collection+" --deep")
 		}
 	}
 	return nil

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -12,11 +13,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"publisher/repo"
 )
 
-// maxAnswer is how much of an answer is read.
+// maxAnswer is how much of an answer is read that is not compared with anything.
 const maxAnswer = 8 << 20
 
 // An answer is what the server said.
@@ -31,28 +30,68 @@ type answer struct {
 
 // get asks for a path below the base, escaped as given.
 func (p *Patient) get(ctx context.Context, path string, header ...string) (*answer, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimRight(p.Base, "/")+"/"+path, nil)
+	var a *answer
+	err := p.ask(ctx, http.MethodGet, path, nil, maxAnswer, header, func(resp *http.Response) error {
+		body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+		a = &answer{path: path, status: resp.StatusCode, header: resp.Header, body: body, tls: resp.TLS}
+		if a.cut = len(body) > maxAnswer; a.cut {
+			a.body = body[:maxAnswer]
+		}
+		return err
+	})
 	if err != nil {
 		return nil, err
+	}
+	return a, nil
+}
+
+// ask makes a request and hands the answer to use. The time for both is limited
+// by how many bytes there may be. Once more is tried where a connection breaks:
+// that happens.
+func (p *Patient) ask(
+	ctx context.Context, method, path string, body []byte, size int64, header []string, use func(*http.Response) error,
+) error {
+	limit := p.limit(size)
+	limited, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	err := p.request(limited, method, path, body, header, use)
+	if err != nil && limited.Err() == nil {
+		err = p.request(limited, method, path, body, header, use)
+	}
+	if err != nil && limited.Err() != nil && ctx.Err() == nil {
+		return fmt.Errorf("%s /%s: not done after %v: %w", method, path, limit, limited.Err())
+	}
+	return err
+}
+
+func (p *Patient) request(ctx context.Context, method, path string, body []byte, header []string, use func(*http.Response) error) error {
+	req, err := http.NewRequestWithContext(ctx, method, strings.TrimRight(p.Base, "/")+"/"+path, bytes.NewReader(body))
+	if err != nil {
+		return err
 	}
 	for i := 0; i < len(header); i += 2 {
 		req.Header.Set(header[i], header[i+1])
 	}
 	resp, err := p.Client.Do(req)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", path, err)
+	if err := use(resp); err != nil {
+		return fmt.Errorf("read /%s: %w", path, err)
 	}
-	a := answer{path: path, status: resp.StatusCode, header: resp.Header, body: body, tls: resp.TLS}
-	if a.cut = len(body) > maxAnswer; a.cut {
-		a.body = body[:maxAnswer]
-	}
-	p.seen = append(p.seen, answer{path: a.path, status: a.status, header: a.header})
-	return &a, nil
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.seen = append(p.seen, answer{path: path, status: resp.StatusCode, header: resp.Header})
+	return nil
+}
+
+// leastSpeed is how many bytes a second an answer must come at.
+const leastSpeed = 64 << 10
+
+// limit is how long an answer of so many bytes may take.
+func (p *Patient) limit(size int64) time.Duration {
+	return cmp.Or(p.Patience, time.Minute) + time.Duration(size/leastSpeed)*time.Second
 }
 
 // escaped is a key as clients write it into a URL.
@@ -109,50 +148,4 @@ func (a *answer) fresh() (d time.Duration, known bool) {
 		}
 	}
 	return d, known
-}
-
-// A sample is a published object, and what it contains.
-type sample struct {
-	key  string
-	name string // as people call it
-	data []byte // nil if it is not known
-	size int64
-}
-
-// is reports whether these bytes may be the sample.
-func (s *sample) is(data []byte) bool {
-	return int64(len(data)) == s.size && (s.data == nil || bytes.Equal(data, s.data))
-}
-
-// has reports whether the answer is the sample, as far as it was read.
-func (a *answer) has(s sample) bool {
-	if a.cut {
-		return s.size > int64(len(a.body)) && (s.data == nil || bytes.HasPrefix(s.data, a.body))
-	}
-	return s.is(a.body)
-}
-
-// samples is one object of each kind.
-func (p *Patient) samples(ctx context.Context) ([]sample, error) {
-	v, c := p.view, p.Collection
-	root, snapshot := v.Root(), v.Snapshot
-	all := []sample{
-		{repo.SlotKey(c, "root", root.Signed.Version), "root", root.Bytes(), int64(len(root.Bytes()))},
-		{repo.SlotKey(c, "snapshot", snapshot.Signed.Version), "snapshot", snapshot.Bytes(), int64(len(snapshot.Bytes()))},
-	}
-	if t := v.Targets["targets"]; t != nil {
-		all = append(all, sample{repo.SlotKey(c, "targets", t.Signed.Version), "targets", t.Bytes(), int64(len(t.Bytes()))})
-	}
-	targets, err := v.List(ctx)
-	if err != nil || len(targets) == 0 {
-		return all, err
-	}
-	least := targets[0]
-	for _, t := range targets {
-		if t.Length < least.Length && t.Length > 0 {
-			least = t
-		}
-	}
-	key, err := v.Key(least)
-	return append(all, sample{key, "target " + strconv.Quote(least.Name), nil, least.Length}), err
 }

@@ -3,53 +3,68 @@ package doctor
 import (
 	"bytes"
 	"compress/gzip"
+	"io"
 	"net/http"
 	"testing"
 	"time"
+
+	"publisher/repo/tuf"
 )
 
-// TestSample: what is too large to be read at once is compared as far as it was.
-func TestSample(t *testing.T) {
-	large := bytes.Repeat([]byte("x"), maxAnswer+10)
-	read := large[:maxAnswer]
-	other := append(bytes.Clone(read[1:]), 'y')
+// TestCompare: nothing but the bytes that were signed passes for an object, and
+// no more of an answer is read than they are.
+func TestCompare(t *testing.T) {
+	data := bytes.Repeat([]byte("x"), 1000)
+	zipped := func(data []byte) []byte {
+		var b bytes.Buffer
+		z := gzip.NewWriter(&b)
+		_, _ = z.Write(data)
+		_ = z.Close()
+		return b.Bytes()
+	}
+	o := object{TargetFile: tuf.TargetFile{Length: 1000, Hashes: map[string]string{"sha256": sum(data)}}}
+	peek := o
+	peek.peek = true
 	for name, row := range map[string]struct {
-		answer answer
-		sample sample
-		want   bool
+		object             object
+		accepted, encoding string
+		body               []byte
+		fine               bool
 	}{
-		"whole":                 {answer{body: []byte("abc")}, sample{data: []byte("abc"), size: 3}, true},
-		"other bytes":           {answer{body: []byte("abd")}, sample{data: []byte("abc"), size: 3}, false},
-		"only the size known":   {answer{body: []byte("abd")}, sample{size: 3}, true},
-		"shorter":               {answer{body: []byte("ab")}, sample{size: 3}, false},
-		"cut":                   {answer{body: read, cut: true}, sample{data: large, size: int64(len(large))}, true},
-		"cut, other bytes":      {answer{body: other, cut: true}, sample{data: large, size: int64(len(large))}, false},
-		"cut, size known":       {answer{body: read, cut: true}, sample{size: int64(len(large))}, true},
-		"cut, though not large": {answer{body: read, cut: true}, sample{size: 3}, false},
+		"as it is":               {o, "identity", "", data, true},
+		"told to be as it is":    {o, "identity", "identity", data, true},
+		"other bytes":            {o, "identity", "", bytes.Repeat([]byte("y"), 1000), false},
+		"shorter":                {o, "identity", "", data[1:], false},
+		"longer":                 {o, "identity", "", append(data[:1000:1000], 'x'), false},
+		"gzip":                   {o, "gzip", "gzip", zipped(data), true},
+		"not compressed":         {o, "gzip", "", data, true},
+		"gzip of more":           {o, "gzip", "gzip", zipped(bytes.Repeat([]byte("x"), 100<<20)), false},
+		"gzip cut off":           {o, "gzip", "gzip", zipped(data)[:20], false},
+		"not gzip":               {o, "gzip", "gzip", data, false},
+		"gzip for all":           {o, "identity", "gzip", zipped(data), false},
+		"another encoding":       {o, "gzip", "br", data, false},
+		"the right length":       {peek, "identity", "", data, true},
+		"another length":         {peek, "identity", "", data[1:], false},
+		"a length of compressed": {peek, "identity", "gzip", zipped(data), false},
 	} {
-		if got := row.answer.has(row.sample); got != row.want {
-			t.Errorf("%s: %v", name, got)
+		body := &countingReader{Reader: bytes.NewReader(row.body)}
+		resp := &http.Response{Header: http.Header{"Content-Encoding": {row.encoding}}, Body: io.NopCloser(body), ContentLength: int64(len(row.body))}
+		wrong, err := row.object.compare(resp, row.accepted)
+		if err != nil || (wrong == nil) != row.fine || body.n > 64<<10 {
+			t.Errorf("%s: %v, %v, %d bytes read", name, wrong, err, body.n)
 		}
 	}
 }
 
-// TestGunzip: what decompresses to more than it should does not pass for it.
-func TestGunzip(t *testing.T) {
-	large := bytes.Repeat([]byte("x"), maxAnswer+10)
-	var b bytes.Buffer
-	z := gzip.NewWriter(&b)
-	_, _ = z.Write(large)
-	_ = z.Close()
-	for _, size := range []int64{3, maxAnswer, int64(len(large)) - 1, int64(len(large)), int64(len(large)) + 1} {
-		plain, err := gunzip(b.Bytes(), size)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s := sample{size: size}
-		if got, want := s.is(plain), size == int64(len(large)); got != want || int64(len(plain)) > size+1 {
-			t.Errorf("as %d bytes: %v, %d were read", size, got, len(plain))
-		}
-	}
+type countingReader struct {
+	io.Reader
+	n int
+}
+
+func (r *countingReader) Read(p []byte) (int, error) {
+	n, err := r.Reader.Read(p)
+	r.n += n
+	return n, err
 }
 
 func TestCached(t *testing.T) {

@@ -30,6 +30,8 @@ func Handler(s storage.Getter) http.Handler { return &handler{s} }
 type handler struct{ store storage.Getter }
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	// Pages of any origin may read: nothing here is secret.
+	w.Header().Set("Access-Control-Allow-Origin", "*")
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
 		refuse(w, http.StatusMethodNotAllowed)

@@ -117,6 +117,9 @@ func TestObjects(t *testing.T) {
 					if r.StatusCode != 200 || r.body != want {
 						t.Errorf("got %s, %q, want %q", r.Status, r.body, want)
 					}
+					if got := r.Header.Get("Access-Control-Allow-Origin"); got != "*" {
+						t.Errorf("Access-Control-Allow-Origin %q", got)
+					}
 					if got := r.Header.Get("Cache-Control"); got != tt.cache {
 						t.Errorf("Cache-Control %q", got)
 					}
