@@ -7,10 +7,15 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"path"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"publisher/internal/doctor"
 	"publisher/internal/testserver"
@@ -136,6 +141,57 @@ func TestCDNRules(t *testing.T) {
 	for name, want := range map[string]string{"/a/metadata/timestamp.json": "", "/a/metadata/1.root.json": "gzip"} {
 		if got := ask(t, http.MethodGet, cdn.URL+name).Header.Get("Content-Encoding"); got != want {
 			t.Errorf("%s is encoded as %q, want %q", name, got, want)
+		}
+	}
+}
+
+// TestCDNNextRoot: those who ask for the root that is not there yet at the same
+// time reach the origin at the same time. It answers when all of them are there,
+// and who waits at nginx for another waits in vain here.
+func TestCDNNextRoot(t *testing.T) {
+	const clients = 8
+	text, err := os.ReadFile(nginxTemplate)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lock := regexp.MustCompile(`proxy_cache_lock +on;`)
+	if !lock.Match(text) {
+		t.Fatal("nginx has nobody wait for another")
+	}
+	patient := filepath.Join(t.TempDir(), "template")
+	if err := os.WriteFile(patient, lock.ReplaceAll(text, []byte("$0 proxy_cache_lock_timeout 1h; proxy_cache_lock_age 1h;")), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	var arrived atomic.Int64
+	all := make(chan struct{})
+	origin := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, ".root.json") && arrived.Add(1) == clients {
+			close(all)
+		}
+		select {
+		case <-all:
+		case <-r.Context().Done():
+		}
+		w.WriteHeader(http.StatusNotFound)
+	}))
+	defer origin.Close()
+	cdn := testserver.Nginx(t, patient, strings.TrimPrefix(origin.URL, "http://"), "bucket")
+	answers := make(chan int)
+	client := http.Client{Timeout: time.Minute}
+	for range clients {
+		go func() {
+			resp, err := client.Get(cdn.URL + "/a/metadata/2.root.json")
+			if err != nil {
+				answers <- 0
+				return
+			}
+			resp.Body.Close()
+			answers <- resp.StatusCode
+		}()
+	}
+	for range clients {
+		if status := <-answers; status != http.StatusNotFound {
+			t.Errorf("status %d, when %d of %d had reached the origin", status, arrived.Load(), clients)
 		}
 	}
 }
