@@ -24,7 +24,7 @@ import (
 // removed without.
 var files = []string{
 	"repo/burned.go", "repo/certs.go", "repo/chain.go", "repo/commit.go", "repo/cosign.go", "repo/delegation.go", "repo/erase.go", "repo/gc.go",
-	"repo/grace.go", "repo/inbox.go", "repo/load.go", "repo/mark.go", "repo/mirror.go", "repo/mirror_there.go", "repo/profile.go", "repo/recover.go", "repo/resume.go",
+	"repo/grace.go", "repo/inbox.go", "repo/load.go", "repo/mark.go", "repo/mirror.go", "repo/mirror_there.go", "repo/profile.go", "repo/prune.go", "repo/recover.go", "repo/resume.go",
 	"repo/stock.go", "repo/takeback.go", "repo/targetname.go", "repo/verify.go",
 	"lambda/attempt.go", "lambda/commit.go", "lambda/cosign.go", "lambda/create.go", "lambda/event.go", "lambda/guard.go", "lambda/held.go",
 	"lambda/index.go", "lambda/key.go", "lambda/keyless.go", "lambda/keyring.go", "lambda/offer.go", "lambda/patience.go", "lambda/refresh.go",
