@@ -83,6 +83,46 @@ func TestIgnored(t *testing.T) {
 	}
 }
 
+// TestUnitsRun: each service runs a command that there is, and has a trust
+// directory to itself: one who collects garbage has no business with the keys of
+// one who signs.
+func TestUnitsRun(t *testing.T) {
+	bin, err := build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	units, err := filepath.Glob("../selfhost/systemd/*.service")
+	if err != nil || len(units) != 3 {
+		t.Fatalf("%d services: %v", len(units), err)
+	}
+	owner := map[string]string{}
+	for _, unit := range units {
+		text, err := os.ReadFile(unit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		setting := func(name string) string {
+			m := regexp.MustCompile("(?m)^" + name + "=(.*)$").FindSubmatch(text)
+			if m == nil {
+				return ""
+			}
+			return string(m[1])
+		}
+		command, ok := strings.CutPrefix(setting("ExecStart"), "/usr/bin/publisher ")
+		if out, err := exec.CommandContext(t.Context(), bin, append(strings.Fields(command), "--help")...).CombinedOutput(); err != nil || !ok {
+			t.Errorf("%s runs %q: %v\n%s", unit, command, err, out)
+		}
+		state := setting("StateDirectory")
+		if dir := setting("Environment=PUBLISHER_TRUST_DIR"); dir != "%d" && (dir != "%S/"+state || state != setting("User")) {
+			t.Errorf("%s has its trust directory in %s, and may write to %s as %s", unit, dir, state, setting("User"))
+		}
+		if other := owner[state]; state != "" && other != "" {
+			t.Errorf("%s and %s share %s", unit, other, state)
+		}
+		owner[state] = unit
+	}
+}
+
 // TestUnits: systemd knows every setting of the units, and finds them hardened.
 func TestUnits(t *testing.T) {
 	analyze, err := exec.LookPath("systemd-analyze")
