@@ -1,6 +1,7 @@
 package lambda_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -84,6 +85,25 @@ func TestWindowsOfSnapshot(t *testing.T) {
 		e.now = estateBegins.Add(tt.after)
 		if c, _, err := e.sweep(t.Context(), schedule); err != nil || c.Refreshed != tt.want {
 			t.Errorf("after %v: %+v %v", tt.after, c, err)
+		}
+	}
+}
+
+// TestWindowsRefused: what is no window is told apart from one that is.
+func TestWindowsRefused(t *testing.T) {
+	for text, want := range map[string]string{
+		"night":               `"night" is not a stretch of time`,
+		"02:00-05:00,":        `"" is not a stretch of time`,
+		"02:00-02:00":         `"02:00-02:00" is no time at all`,
+		"24:00-02:00":         `"24:00-02:00" is no time at all`,
+		"monday 02:00-05:00":  `"monday" is not a day`,
+		"mon-day 02:00-05:00": `"mon-day" is not a day`,
+		"2:00-05:00":          `"2:00" is not a time of day`,
+		"02:00-25:00":         `"25:00" is not a time of day`,
+	} {
+		_, err := lambda.ParseWindows(text)
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.HasSuffix(err.Error(), "want 02:00-05:00 or mon-fri 22:00-04:00, in UTC") {
+			t.Errorf("%q: %v, not %s", text, err, want)
 		}
 	}
 }

@@ -321,6 +321,9 @@ func Extra() []Row {
 		{"a good signature of another role's key", func(f *Forge) {
 			f.Signers["ci"] = append(f.Signers["ci"], f.Signers["targets"]...)
 		}, "is not a good one of a key that is named for it"},
+		{"a good signature of a key that the same file names for another role", func(f *Forge) {
+			f.Signers["targets"] = append(f.Signers["targets"], f.old("root")...)
+		}, "is not a good one of a key that is named for it"},
 	}
 }
 
