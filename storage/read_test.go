@@ -3,6 +3,7 @@ package storage_test
 import (
 	"context"
 	"errors"
+	"io"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -64,5 +65,36 @@ func TestReadTooSlow(t *testing.T) {
 				t.Errorf("%v, want %v with %q in it", err, tt.is, tt.says)
 			}
 		})
+	}
+}
+
+// A damaged store sends bytes that are not those stored, for so many times.
+type damaged struct{ left *int }
+
+func (d damaged) Get(context.Context, string) (storage.Object, error) {
+	*d.left--
+	return storage.Object{Body: d, Size: -1, Version: "v"}, nil
+}
+
+func (d damaged) Read(p []byte) (int, error) {
+	if *d.left >= 0 {
+		return copy(p, "bad"), storage.ErrDamaged
+	}
+	return copy(p, "good"), io.EOF
+}
+
+func (damaged) Close() error { return nil }
+
+// TestReadDamaged: once may be a matter of the moment, twice is what is there.
+func TestReadDamaged(t *testing.T) {
+	for times, want := range []string{"good", "good", "bad"} {
+		data, v, err := storage.Read(t.Context(), damaged{&times}, "k", 10)
+		if string(data) != want || v != "v" || errors.Is(err, storage.ErrDamaged) != (want == "bad") {
+			t.Errorf("%q, %q, %v, want %q", data, v, err, want)
+		}
+	}
+	left := 2
+	if data, _, err := storage.Read(t.Context(), damaged{&left}, "k", 2); data != nil || !errors.Is(err, storage.ErrTooLarge) {
+		t.Errorf("%q, %v, want ErrTooLarge", data, err)
 	}
 }

@@ -10,8 +10,9 @@
 // [ErrConflict] for a condition that did not hold, [fs.ErrPermission] for
 // credentials that may not do it, [fs.ErrInvalid] for a key that no store takes,
 // [ErrNoStore] for a bucket that does not exist, [ErrTooLarge] for a read over
-// its cap, [ErrCorrupt] for bytes that are not those announced. Match them with
-// [errors.Is]. Everything else is a failure of the store or of the way to it,
+// its cap, [ErrCorrupt] for bytes that are not those announced, [ErrDamaged] for
+// an object that is no longer what was stored. Match them with [errors.Is].
+// Everything else is a failure of the store or of the way to it,
 // after which a write may or may not have been applied.
 package storage
 
@@ -46,6 +47,13 @@ var (
 	// ErrCorrupt reports a body that does not have the SHA-256 or the length
 	// announced for it. Nothing was stored.
 	ErrCorrupt = errors.New("the content does not match its hash")
+
+	// ErrDamaged reports an object whose bytes are not those that were stored:
+	// something changed them behind the store, which keeps a checksum of what it
+	// took. The Body of such an object yields all of its bytes, and this error in
+	// place of io.EOF. Not every store compares, and none sees who changes the
+	// checksum too: no ErrDamaged proves nothing.
+	ErrDamaged = errors.New("the store does not send what was stored there")
 
 	// ErrNoStore reports that the store itself is missing (a bucket that does
 	// not exist). It is not an fs.ErrNotExist: a missing object is an answer
@@ -160,10 +168,18 @@ const readTime = time.Minute
 // Read returns the whole object, and fails with ErrTooLarge if it has more than
 // max bytes, with io.ErrUnexpectedEOF if it has fewer than the store announced,
 // with context.DeadlineExceeded if it is not there within a minute.
+//
+// With ErrDamaged it returns the bytes that came, for those who can tell what
+// they are worth. That is what the object is, and not one version's bytes beside
+// another's checksum, as a server may send while the object is replaced: it was
+// read twice.
 func Read(ctx context.Context, s Getter, key string, max int64) ([]byte, Version, error) {
 	limited, cancel := context.WithTimeout(ctx, readTime)
 	defer cancel()
 	data, v, err := read(limited, s, key, max)
+	if errors.Is(err, ErrDamaged) {
+		data, v, err = read(limited, s, key, max)
+	}
 	if err != nil && limited.Err() != nil && ctx.Err() == nil {
 		// What the driver says is how its request ended, and not always why.
 		return nil, Absent, fmt.Errorf("read %s: the store is too slow, not done after %v: %w", key, readTime, limited.Err())
@@ -182,10 +198,12 @@ func read(ctx context.Context, s Getter, key string, max int64) ([]byte, Version
 	}
 	data, err := io.ReadAll(io.LimitReader(obj.Body, max+1))
 	switch {
-	case err != nil:
-		return nil, Absent, fmt.Errorf("read %s: %w", key, err)
 	case int64(len(data)) > max:
 		return nil, Absent, fmt.Errorf("read %s: %w: more than %d bytes", key, ErrTooLarge, max)
+	case errors.Is(err, ErrDamaged):
+		return data, obj.Version, fmt.Errorf("read %s: %w", key, err)
+	case err != nil:
+		return nil, Absent, fmt.Errorf("read %s: %w", key, err)
 	case obj.Size >= 0 && int64(len(data)) != obj.Size:
 		return nil, Absent, fmt.Errorf("read %s: %w: %d bytes of %d", key, io.ErrUnexpectedEOF, len(data), obj.Size)
 	}

@@ -18,7 +18,7 @@ const motoVersion = "5.2.1"
 func Moto(t testing.TB) S3 {
 	t.Helper()
 	bin := motoServer(t)
-	s := start(t, func(addr string, s S3) *exec.Cmd {
+	s := start(t, S3{}, func(addr string, s S3) *exec.Cmd {
 		host, port, err := net.SplitHostPort(addr)
 		if err != nil {
 			t.Fatal(err)

@@ -34,6 +34,8 @@ type S3 struct {
 	SecretKey string
 	Token     string // of a session, empty for others
 	Region    string
+
+	dir string // where objects are plain files, empty if they are not
 }
 
 // VersityGW starts versitygw over a temporary directory for the time of the
@@ -46,8 +48,8 @@ func VersityGW(t testing.TB, flags ...string) S3 {
 		cmd.Env = append(os.Environ(), "GOBIN="+filepath.Dir(out), "GOFLAGS=")
 		return cmd
 	}, "versitygw")
-	return start(t, func(addr string, s S3) *exec.Cmd {
-		data := t.TempDir()
+	data := t.TempDir()
+	return start(t, S3{dir: data}, func(addr string, s S3) *exec.Cmd {
 		args := []string{"--port", addr, "--region", s.Region, "--quiet", "--keep-alive", "--iam-dir", t.TempDir(), "posix"}
 		args = append(args, flags...)
 		if len(flags) == 0 && !hasXattrs(data) {
@@ -73,7 +75,7 @@ func MinIO(t testing.TB, env ...string) S3 {
 		cmd.Env = append(os.Environ(), "GOFLAGS=-mod=readonly", "GOWORK=off")
 		return cmd
 	}, "minio")
-	return start(t, func(addr string, s S3) *exec.Cmd {
+	return start(t, S3{}, func(addr string, s S3) *exec.Cmd {
 		cmd := exec.Command(bin, "server", "--quiet", "--address", addr, t.TempDir())
 		cmd.Env = append(os.Environ(), "MINIO_ROOT_USER="+s.AccessKey, "MINIO_ROOT_PASSWORD="+s.SecretKey,
 			"MINIO_BROWSER=off", "MINIO_UPDATE=off")
@@ -85,9 +87,9 @@ func MinIO(t testing.TB, env ...string) S3 {
 // start runs the command until the test ends, and makes a bucket. Between the
 // choice of a port and its use by the server another process may take it, so a
 // server that ends at once gets another try.
-func start(t testing.TB, command func(addr string, s S3) *exec.Cmd) S3 {
+func start(t testing.TB, s S3, command func(addr string, s S3) *exec.Cmd) S3 {
 	t.Helper()
-	s := S3{AccessKey: "publisher-test", SecretKey: "not-a-secret-at-all", Region: "us-east-1"}
+	s.AccessKey, s.SecretKey, s.Region = "publisher-test", "not-a-secret-at-all", "us-east-1"
 	for range 3 {
 		addr := freeAddr(t)
 		s.Endpoint = "http://" + addr
@@ -177,6 +179,38 @@ func (s S3) Uploads(t testing.TB) int {
 		t.Fatal(err)
 	}
 	return len(out.Uploads)
+}
+
+// File returns the file that an object is, which a test can change behind the
+// server's back. It skips the test where the server does not keep them like that.
+func (s S3) File(t testing.TB, key string) string {
+	t.Helper()
+	if s.dir == "" {
+		t.Skip("this server does not keep objects as files")
+	}
+	return filepath.Join(s.dir, s.Bucket, filepath.FromSlash(key))
+}
+
+// Flip changes the last byte of an object behind the server's back.
+func (s S3) Flip(t testing.TB, key string) {
+	t.Helper()
+	f, err := os.OpenFile(s.File(t, key), os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := make([]byte, 1)
+	if _, err := f.ReadAt(last, info.Size()-1); err != nil {
+		t.Fatal(err)
+	}
+	last[0] ^= 1
+	if _, err := f.WriteAt(last, info.Size()-1); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // Client returns a client of the AWS SDK, which signs nothing without an

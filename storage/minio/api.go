@@ -36,7 +36,8 @@ const maxReads = 10
 // Get reads a small object whole and compares it with its ETag: a server may
 // answer with the content of one version and the ETag of another while the
 // object is replaced, and against that ETag somebody would write. An ETag that
-// is no MD5, as of encrypted objects, is believed when two reads agree.
+// is no MD5, as of encrypted objects, is believed when two reads agree, and so is
+// content that is not what the server's checksum says.
 func (a *api) Get(ctx context.Context, key string) (storage.Object, error) {
 	var before []byte
 	var version storage.Version
@@ -46,12 +47,13 @@ func (a *api) Get(ctx context.Context, key string) (storage.Object, error) {
 			return obj, err
 		}
 		data, err := io.ReadAll(obj.Body)
-		if err := errors.Join(err, obj.Body.Close()); err != nil {
+		damaged := errors.Is(err, storage.ErrDamaged)
+		if err := errors.Join(err, obj.Body.Close()); err != nil && !damaged {
 			return storage.Object{}, err
 		}
-		obj.Body = io.NopCloser(bytes.NewReader(data))
+		obj.Body = held(data, err)
 		again := obj.Version == version && bytes.Equal(data, before)
-		if sum := md5.Sum(data); again || hex.EncodeToString(sum[:]) == string(obj.Version) {
+		if sum := md5.Sum(data); again || !damaged && hex.EncodeToString(sum[:]) == string(obj.Version) {
 			return obj, nil
 		}
 		before, version = data, obj.Version
@@ -59,12 +61,24 @@ func (a *api) Get(ctx context.Context, key string) (storage.Object, error) {
 	return storage.Object{}, fmt.Errorf("%w: its ETag changed with each of %d reads", storage.ErrCorrupt, maxReads)
 }
 
+// held is a body that was read already, to its end or to an error.
+func held(data []byte, err error) io.ReadCloser {
+	if err == nil {
+		return io.NopCloser(bytes.NewReader(data))
+	}
+	return io.NopCloser(io.MultiReader(bytes.NewReader(data), failing{err}))
+}
+
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) { return 0, f.err }
+
 func (a *api) get(ctx context.Context, key string) (storage.Object, error) {
-	body, info, _, err := a.Core.GetObject(ctx, a.bucket, key, minio.GetObjectOptions{})
+	body, info, _, err := a.Core.GetObject(ctx, a.bucket, key, minio.GetObjectOptions{Checksum: true})
 	if err != nil {
 		return storage.Object{}, err
 	}
-	return storage.Object{Body: body, Size: info.Size, Version: storage.Version(info.ETag), Modified: info.LastModified}, nil
+	return storage.Object{Body: s3api.Checked(body, info.Size), Size: info.Size, Version: storage.Version(info.ETag), Modified: info.LastModified}, nil
 }
 
 func (a *api) Head(ctx context.Context, key string) (storage.Info, error) {

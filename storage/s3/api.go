@@ -38,7 +38,7 @@ func (a *api) Get(ctx context.Context, key string) (storage.Object, error) {
 		size = *out.ContentLength
 	}
 	return storage.Object{
-		Body:     out.Body,
+		Body:     s3api.Checked(out.Body, size),
 		Size:     size,
 		Version:  storage.Version(aws.ToString(out.ETag)),
 		Modified: aws.ToTime(out.LastModified),

@@ -40,6 +40,7 @@ func Run(t *testing.T, srv testserver.S3, open Open) {
 		"Conflicts":       testConflicts,
 		"Unavailable":     testUnavailable,
 		"Truncated":       testTruncated,
+		"Damaged":         testDamaged,
 		"Hangs":           testHangs,
 		"Resets":          testResets,
 		"Denied":          testDenied,
@@ -182,6 +183,25 @@ func testTruncated(t *testing.T, e env) {
 	}
 	e.proxy.Break(heal)
 	e.want(t, "k", body)
+}
+
+// testDamaged: an object that something has changed behind the server comes with
+// storage.ErrDamaged, whatever its size, and with all of its bytes.
+func testDamaged(t *testing.T, e env) {
+	for key, size := range map[string]int{"small": 1000, "large": 3 << 20} {
+		body := strings.Repeat("x", size)
+		if _, err := e.put(t, key, body, storage.Absent); err != nil {
+			t.Fatal(err)
+		}
+		e.srv.Flip(t, key)
+		data, _, err := storage.Read(t.Context(), e.store, key, 4<<20)
+		if !errors.Is(err, storage.ErrDamaged) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: %v, want ErrDamaged", key, err)
+		}
+		if want := body[1:] + "y"; string(data) != want {
+			t.Errorf("%s: %d bytes that end in %q came", key, len(data), data[max(0, len(data)-5):])
+		}
+	}
 }
 
 func testHangs(t *testing.T, e env) {
