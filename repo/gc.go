@@ -59,6 +59,9 @@ type Collector struct {
 	// Renew has a new timestamp signed, whether one is due or not.
 	Renew func(ctx context.Context) error
 
+	// Ready, if set, fails where Renew would, as far as that can be told before.
+	Ready func(ctx context.Context) error
+
 	// Told says that Now is what somebody has been told to go by, and need not be
 	// what the store says.
 	Told bool
@@ -116,32 +119,47 @@ func (c *Collector) Find(ctx context.Context) (Garbage, error) {
 	return garbage, nil
 }
 
-// checkClock compares with the store's: by a clock that is fast everything is
-// old.
+// checkClock compares with the store's, if that tells it. Of a collection that is
+// gone Load says more.
 func (c *Collector) checkClock(ctx context.Context) error {
-	if c.Told {
-		return nil
-	}
 	info, err := storage.Stat(ctx, c.Store, TimestampKey(c.Collection))
 	if errors.Is(err, fs.ErrNotExist) {
-		return ErrNotPublished
+		return nil
 	}
 	if err != nil {
 		return err
 	}
-	if !info.Date.IsZero() && c.Now().Sub(info.Date).Abs() > MaxSkew {
-		return fmt.Errorf("the clock here says %s, the store's says %s: nothing can be said of the age of objects", c.Now().UTC().Format(time.RFC3339), info.Date.UTC().Format(time.RFC3339))
+	return c.compareClock(info.Date)
+}
+
+// compareClock refuses a clock that differs from a store's: by one that is fast
+// everything is old.
+func (c *Collector) compareClock(there time.Time) error {
+	here := c.Now()
+	if c.Told || there.IsZero() || here.Sub(there).Abs() <= MaxSkew {
+		return nil
 	}
-	return nil
+	return &ClockError{Here: here, There: there}
+}
+
+// A ClockError reports that the clock of this machine is too far from a store's
+// to say anything of the age of objects.
+type ClockError struct {
+	Here, There time.Time
+}
+
+func (e *ClockError) Error() string {
+	return fmt.Sprintf("the clock here says %s, the store's says %s: nothing can be said of the age of objects",
+		e.Here.UTC().Format(time.RFC3339), e.There.UTC().Format(time.RFC3339))
 }
 
 // Marked reports whether a run was interrupted, and is to be finished.
 func (c *Collector) Marked(ctx context.Context) (bool, error) {
-	_, _, err := readMark(ctx, c.Store, c.Collection)
+	keys, _, err := readMark(ctx, c.Store, c.Collection)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
-	return err == nil, err
+	return len(keys) > 0, err
 }
 
 // mayGo reports whether an object is old, and of a kind that can be garbage.
@@ -159,10 +177,17 @@ func (c *Collector) mayGo(e storage.Entry) bool {
 
 // Remove removes garbage that Find has found, as far as it still is, and returns
 // how many objects are gone. To run it again after an error goes on where it
-// stopped.
+// stopped. What can be told beforehand to fail does so before anything is marked.
 func (c *Collector) Remove(ctx context.Context, garbage Garbage) (int, error) {
+	marked, err := c.Marked(ctx)
+	if err != nil || !marked && len(garbage) == 0 {
+		return 0, err
+	}
+	if err := c.rehearse(ctx); err != nil {
+		return 0, err
+	}
 	// What an interrupted run has marked comes first: publishers wait for it.
-	removed, err := c.finish(ctx)
+	removed, err := c.finish(ctx, false)
 	for batch := range slices.Chunk(garbage, maxMarked) {
 		if err != nil {
 			break
@@ -174,6 +199,49 @@ func (c *Collector) Remove(ctx context.Context, garbage Garbage) (int, error) {
 	return removed, err
 }
 
+// rehearse finds out what would stop a run half-way, when publishers wait for it
+// already: that nobody can sign, that the clock is off, that a mark cannot be
+// removed. A mark that names nothing keeps nobody waiting.
+func (c *Collector) rehearse(ctx context.Context) error {
+	if c.Ready != nil {
+		if err := c.Ready(ctx); err != nil {
+			return fmt.Errorf("sign a new timestamp: %w", err)
+		}
+	}
+	key := GarbageKey(c.Collection)
+	info, err := storage.Stat(ctx, c.Store, key)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return c.rehearseMark(ctx)
+	case err != nil:
+		return err
+	case !info.Date.IsZero():
+		return c.compareClock(info.Date)
+	}
+	// A store that does not tell its clock says by it when this was written.
+	if info, err = rewriteMark(ctx, c.Store, c.Collection); err != nil {
+		return err
+	}
+	return c.compareClock(info.Modified)
+}
+
+func (c *Collector) rehearseMark(ctx context.Context) error {
+	if err := writeMark(ctx, c.Store, c.Collection, nil); err != nil {
+		return err
+	}
+	info, err := storage.Stat(ctx, c.Store, GarbageKey(c.Collection))
+	if err != nil {
+		return err
+	}
+	if err := c.unmark(ctx, info.Version); err != nil {
+		return err
+	}
+	if info.Date.IsZero() {
+		info.Date = info.Modified
+	}
+	return c.compareClock(info.Date)
+}
+
 func (c *Collector) removeBatch(ctx context.Context, batch Garbage) (int, error) {
 	keys := make([]string, len(batch))
 	for i, e := range batch {
@@ -182,11 +250,12 @@ func (c *Collector) removeBatch(ctx context.Context, batch Garbage) (int, error)
 	if err := writeMark(ctx, c.Store, c.Collection, keys); err != nil {
 		return 0, err
 	}
-	return c.finish(ctx)
+	return c.finish(ctx, true)
 }
 
-// finish removes what is marked, and then the mark.
-func (c *Collector) finish(ctx context.Context) (int, error) {
+// finish removes what is marked, and then the mark. One that is its own it also
+// removes if nothing can be removed: publishers would wait for nobody.
+func (c *Collector) finish(ctx context.Context, own bool) (int, error) {
 	keys, version, err := readMark(ctx, c.Store, c.Collection)
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, nil
@@ -194,36 +263,63 @@ func (c *Collector) finish(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	// From here on nobody can publish what is marked, except who has done so by now.
-	if err := c.Renew(ctx); err != nil {
-		return 0, fmt.Errorf("sign a new timestamp: %w", err)
+	if len(keys) == 0 {
+		return 0, c.unmark(ctx, version)
 	}
-	reached, err := c.reach(ctx)
+	reached, err := c.settled(ctx)
+	if err != nil && own {
+		return 0, errors.Join(err, c.abandon(ctx, version))
+	}
 	if err != nil {
 		return 0, err
 	}
-	var removed, denied atomic.Int64
+	removed, denied, err := c.removeMarked(ctx, keys, version, reached)
+	if err == nil {
+		err = c.unmark(ctx, version)
+	}
+	if err == nil && denied > 0 {
+		err = fmt.Errorf("%d objects of %d may not be deleted: %w", denied, len(keys), fs.ErrPermission)
+	}
+	return removed, err
+}
+
+// settled is what is reached from when on nobody can publish what is marked,
+// except who has done so by now.
+func (c *Collector) settled(ctx context.Context) (map[string]bool, error) {
+	if err := c.Renew(ctx); err != nil {
+		return nil, fmt.Errorf("sign a new timestamp: %w", err)
+	}
+	return c.reach(ctx)
+}
+
+// abandonTime is how long to remove a mark may take after what interrupted a run.
+const abandonTime = 10 * time.Second
+
+// abandon removes a mark of which nothing was removed, also for who is
+// interrupted.
+func (c *Collector) abandon(ctx context.Context, version storage.Version) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abandonTime)
+	defer cancel()
+	return c.unmark(ctx, version)
+}
+
+func (c *Collector) removeMarked(ctx context.Context, keys []string, version storage.Version, reached map[string]bool) (removed, denied int, err error) {
+	var gone, refused atomic.Int64
 	err = parallel.Each(ctx, removeAtOnce, len(keys), func(ctx context.Context, i int) error {
 		if reached[keys[i]] {
 			return nil
 		}
-		gone, err := c.remove(ctx, keys[i])
+		ok, err := c.remove(ctx, keys[i], version)
 		switch {
-		case gone:
-			removed.Add(1)
+		case ok:
+			gone.Add(1)
 		case errors.Is(err, fs.ErrPermission):
-			denied.Add(1) // that must not keep publishers waiting
+			refused.Add(1) // that must not keep publishers waiting
 			return nil
 		}
 		return err
 	})
-	if err == nil {
-		err = c.unmark(ctx, version)
-	}
-	if n := denied.Load(); err == nil && n > 0 {
-		err = fmt.Errorf("%d objects of %d may not be deleted: %w", n, len(keys), fs.ErrPermission)
-	}
-	return int(removed.Load()), err
+	return int(gone.Load()), int(refused.Load()), err
 }
 
 // unmark removes the mark whose garbage is gone. Another run may have done so, and
@@ -243,12 +339,19 @@ func (c *Collector) unmark(ctx context.Context, version storage.Version) error {
 }
 
 // remove reports whether an object is gone by this. The mark may be anybody's,
-// so what it names is looked at once more.
-func (c *Collector) remove(ctx context.Context, key string) (bool, error) {
+// so what it names is looked at once more; and another run may have removed the
+// mark, and with it what protects those who publish the object now.
+func (c *Collector) remove(ctx context.Context, key string, mark storage.Version) (bool, error) {
 	if !storage.ValidKey(key) {
 		return false, nil
 	}
-	info, err := storage.Stat(ctx, c.Store, key)
+	info, err := storage.Stat(ctx, c.Store, GarbageKey(c.Collection))
+	if err == nil && info.Version != mark || errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err == nil {
+		info, err = storage.Stat(ctx, c.Store, key)
+	}
 	if err == nil && !c.mayGo(storage.Entry{Key: key, Modified: info.Modified}) {
 		return false, nil
 	}
@@ -298,7 +401,7 @@ func (r *reacher) past(ctx context.Context, view *View) error {
 	// A snapshot is in force until its successor is, which may take a day from when
 	// that was written: older slots nobody builds upon.
 	since := r.collector.Now().Add(-r.collector.Keep - burnAfter)
-	history, newest := view.History(), true
+	history, newest, known := view.History(), true, r.collector.Now()
 	for rev, err := range history.All(ctx) {
 		switch {
 		case err != nil:
@@ -311,14 +414,26 @@ func (r *reacher) past(ctx context.Context, view *View) error {
 		if err := r.snapshot(ctx, rev.snapshot.file, newest); err != nil {
 			return err
 		}
-		if newest = false; rev.Time.Before(since) {
+		if newest, known = false, rev.Time; rev.Time.Before(since) {
 			return nil // all before it are older
 		}
 	}
 	if history.End != "" {
-		return fmt.Errorf("%s, and it may have been in force within %v: nobody can tell what it led to", history.End, r.collector.Keep)
+		return &CutError{Why: history.End, Asked: r.collector.Keep, Known: r.collector.Now().Sub(known) - burnAfter}
 	}
 	return nil
+}
+
+// A CutError reports a past that is not known for as long as garbage is to be
+// kept: nobody can tell what was in force before led to. By a Keep that is shorter
+// than Known, which grows with time, garbage can be found.
+type CutError struct {
+	Why          string
+	Asked, Known time.Duration
+}
+
+func (e *CutError) Error() string {
+	return fmt.Sprintf("%s, and it may have been in force within %v: nobody can tell what it led to", e.Why, e.Asked)
 }
 
 // pending spares what drafts and submissions list. What cannot be read will not

@@ -492,7 +492,8 @@ func TestCollectUnsure(t *testing.T) {
 		}, "the clock here says 2027-01-01T12:00:00Z, the store's says 2027-01-01T12:06:00Z"},
 		"a list that fails":   {lost("LIST"), "list " + collection + "/metadata/: "},
 		"a store without age": {func(_ *world, c *repo.Collector) { c.Store = ageless{c.Store.(*storage.Memory)} }, "the store does not tell when objects were written"},
-		"nothing published":   {func(_ *world, c *repo.Collector) { c.Store = storage.NewMemory() }, repo.ErrNotPublished.Error()},
+		"nothing published":   {func(w *world, c *repo.Collector) { c.Store, c.Cache = storage.NewMemory(), w.newCache() }, repo.ErrNotPublished.Error()},
+		"all of it gone":      {func(_ *world, c *repo.Collector) { c.Store = storage.NewMemory() }, "it is gone; version 9 was there before"},
 		"nothing published, by a clock that was told": {func(w *world, c *repo.Collector) {
 			c.Store, c.Cache, c.Told = storage.NewMemory(), w.newCache(), true
 		}, repo.ErrNotPublished.Error()},

@@ -142,7 +142,12 @@ func (h *History) newest(ctx context.Context) (*past[tuf.Snapshot], error) {
 	case !v.Root().Signed.ConsistentSnapshot:
 		return nil, errors.New("the collection keeps no history: its files have no versions in their names")
 	}
-	info, err := storage.Stat(ctx, v.loader.Source, SlotKey(v.loader.Collection, tuf.RoleSnapshot, v.Snapshot.Signed.Version))
+	n := v.Snapshot.Signed.Version
+	info, err := storage.Stat(ctx, v.loader.Source, SlotKey(v.loader.Collection, tuf.RoleSnapshot, n))
+	if errors.Is(err, fs.ErrNotExist) {
+		// It was seen before, and kept here.
+		err = unverified(SlotName(tuf.RoleSnapshot, n), fmt.Errorf("it is gone: %w", err))
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -41,9 +41,9 @@ var markShape = strict.Object(strict.Fields{
 // writeMark marks keys. One that is there already is finished first: the error
 // wraps storage.ErrConflict.
 func writeMark(ctx context.Context, s storage.Store, collection string, keys []string) error {
-	data, err := json.Marshal(mark{collection, keys})
+	data, err := encodeMark(collection, keys)
 	if err != nil {
-		return fmt.Errorf("encode mark: %w", err)
+		return err
 	}
 	key := GarbageKey(collection)
 	if _, err = s.Put(ctx, key, bytes.NewReader(data), storage.Absent); err == nil {
@@ -54,6 +54,32 @@ func writeMark(ctx context.Context, s storage.Store, collection string, keys []s
 		return nil
 	}
 	return fmt.Errorf("write %s: %w", key, err)
+}
+
+func encodeMark(collection string, keys []string) ([]byte, error) {
+	data, err := json.Marshal(mark{collection, keys})
+	if err != nil {
+		return nil, fmt.Errorf("encode mark: %w", err)
+	}
+	return data, nil
+}
+
+// rewriteMark writes the mark that is there again, and tells of it what the store
+// says.
+func rewriteMark(ctx context.Context, s storage.Store, collection string) (info storage.Info, err error) {
+	key := GarbageKey(collection)
+	keys, version, err := readMark(ctx, s, collection)
+	if err != nil {
+		return info, err
+	}
+	data, err := encodeMark(collection, keys)
+	if err != nil {
+		return info, err
+	}
+	if _, err := s.Put(ctx, key, bytes.NewReader(data), version); err != nil {
+		return info, fmt.Errorf("write %s: %w", key, err)
+	}
+	return storage.Stat(ctx, s, key)
 }
 
 // readMark returns what is marked. The error wraps fs.ErrNotExist if nothing is.

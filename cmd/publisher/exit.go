@@ -169,6 +169,7 @@ var diagnoses = []struct {
 	{is(repo.ErrOther), exitConflict, "publisher mirror SRC DST with a DST that is empty, or was copied from this source"},
 	{as[*repo.DamagedError], exitVerification, "if nobody else writes there, remove that object from the mirror and run the same command again: it is copied anew"},
 	{is(repo.ErrUnversioned), exitFailed, "ask its publisher for consistent snapshots, or copy its files while nobody reads the mirror"},
+	{as[*repo.ClockError], exitFailed, "date -u shows the clock of this machine: set it right, or that of the store"},
 	{is(repo.ErrAhead), exitConflict, "copy the other way round, or look for who publishes to the mirror"},
 	{as[*repo.ThresholdError], exitThreshold, "publisher key import FILE --role ROLE brings in a missing key"},
 	{is(keys.ErrPassphrase), exitKey, "set PUBLISHER_<ROLE>_PASSPHRASE, or use --passphrase-file FILE"},

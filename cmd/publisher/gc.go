@@ -2,21 +2,25 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"publisher/lambda"
 	"publisher/repo"
 	"publisher/storage"
 	"publisher/trust"
 )
 
 type gcOptions struct {
-	keep   string
-	dryRun bool
+	keep      string
+	dryRun    bool
+	sameStore bool
 }
 
 func newGC(a *app) *cobra.Command {
@@ -33,7 +37,10 @@ drafts of that age.
 Nobody has to stop for it. A new timestamp is signed, so that a publish which is
 under way starts again and sees what is about to go; a client that is in the
 middle of an update finds everything it has read of. The credentials need to
-delete objects, which those of publishers cannot: see docs/operations.md.`,
+delete objects, which those of publishers cannot: see docs/operations.md.
+
+It collects in the collection's own store, and in no mirror: a timestamp that is
+signed there would make that another collection.`,
 		Example: `  publisher gc example.com/scripts --dry-run
   publisher gc example.com/scripts --keep 60d --yes`,
 		GroupID: groupKeep,
@@ -45,6 +52,7 @@ delete objects, which those of publishers cannot: see docs/operations.md.`,
 	f := cmd.Flags()
 	f.StringVar(&o.keep, "keep", o.keep, "for how `long` what is not published any more stays: at least 2d")
 	f.BoolVar(&o.dryRun, "dry-run", false, "show what would be removed, and change nothing")
+	f.BoolVar(&o.sameStore, "same-store", false, "--store is another address of the collection's own store")
 	return cmd
 }
 
@@ -68,12 +76,15 @@ func (a *app) gc(ctx context.Context, name string, o gcOptions) error {
 	if err != nil {
 		return err
 	}
+	if err := a.ownStore(c, o); err != nil {
+		return err
+	}
 	g, err := a.newGC(ctx, c, keep)
 	if err != nil {
 		return err
 	}
 	if err := g.find(ctx); err != nil {
-		return err
+		return g.explain(err)
 	}
 	done := g.result()
 	if o.dryRun || len(done.Garbage) == 0 && !g.marked {
@@ -83,7 +94,7 @@ func (a *app) gc(ctx context.Context, name string, o gcOptions) error {
 		return err
 	}
 	if done.Removed, err = g.remove(ctx); err != nil {
-		return hinted(err, "publisher gc %s again goes on", quoted(name))
+		return g.explain(err)
 	}
 	return a.result(done, func(w io.Writer) error {
 		_, err := fmt.Fprintf(w, "removed %s of %s\n", counted(done.Removed, "object"), name)
@@ -120,14 +131,52 @@ func (a *app) newGC(ctx context.Context, c *trust.Collection, keep time.Duration
 		Store: store, Collection: c.Name(), Cache: c.Cache(), Pin: committer.Pin, Now: a.now, Told: a.flags.now != "", Keep: keep,
 		Renew: func(ctx context.Context) error { _, err := committer.Renew(ctx, 0); return err },
 	}}
+	g.collector.Ready = g.collector.Renew
 	g.collector.Pending = g.pending
 	signer, err := a.online(ctx, c)
 	if err != nil || signer == nil {
 		return g, err
 	}
 	g.collector.Renew = func(ctx context.Context) error { _, err := signer.renew(ctx); return err }
+	g.collector.Ready = signer.reached
 	g.box, err = signer.box(ctx, signer.inbox)
 	return g, err
+}
+
+// reached fails if the signer cannot be asked, or does not hold the keys.
+func (o *online) reached(ctx context.Context) error {
+	defer o.app.wait("waiting for the signer")()
+	var answer lambda.KeysAnswer
+	return o.signer.ask(ctx, lambda.Request{Action: lambda.ActionKeys, Collection: o.c.Name()}, &answer)
+}
+
+// explain adds what to do to an error of a run.
+func (g *gc) explain(err error) error {
+	var cut *repo.CutError
+	switch {
+	case errors.As(err, &cut):
+		return hinted(err, "%s", g.cutHint(cut))
+	case errors.Is(err, fs.ErrPermission):
+		return hinted(err, "use credentials that may collect garbage, which a publisher's may not: selfhost/policies/gc.json, or the output gc_policy of the Terraform module")
+	}
+	if _, hint := told(err, 0, ""); hint != "" {
+		return err
+	}
+	if _, hint := foreseen(err); hint != "" {
+		return err
+	}
+	return hinted(err, "publisher gc %s again goes on", quoted(g.c.Name()))
+}
+
+// cutHint is how long what is not published can be kept by what is known.
+func (g *gc) cutHint(cut *repo.CutError) string {
+	const day = 24 * time.Hour
+	name := quoted(g.c.Name())
+	if days := (cut.Known - 1) / day; days*day >= repo.MinKeep {
+		return fmt.Sprintf("publisher gc %s --keep %dd: a day longer every day", name, days)
+	}
+	from := g.app.now().Add(repo.MinKeep - cut.Known).UTC()
+	return fmt.Sprintf("publisher gc %s --keep 2d, after %s", name, from.Format(time.RFC3339))
 }
 
 // pending is what drafts that are kept here, or shared, and submissions that wait
