@@ -1,4 +1,4 @@
 // Package edge has no code of its own: it tests what the Terraform module runs
-// at the edge of CloudFront, by running it, and the script that checks the
-// module.
+// at the edge of CloudFront, by running it, the script that checks the module,
+// and that its tests make nothing.
 package edge
