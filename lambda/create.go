@@ -33,7 +33,7 @@ func CreateBelow(names ...string) func(collection string) error {
 // CheckCreate refuses a name for CreateBelow with which no collection's begins.
 func CheckCreate(name string) error {
 	// What a name can begin with is a name, perhaps up to a slash, dot or dash.
-	return repo.CheckCollection(strings.TrimRight(name, "/"))
+	return repo.CheckCollection(strings.TrimSuffix(name, "/"))
 }
 
 // FirstRoots is a Signer's Genesis: it reads collection=sha256 pairs.

@@ -34,7 +34,7 @@ func TestFirstRootsRefused(t *testing.T) {
 
 // TestCheckCreate: a name with which no collection's begins allows nothing.
 func TestCheckCreate(t *testing.T) {
-	for name, good := range map[string]bool{"example.com": true, "example.com/": true, "": false, "../x": false, "a b": false} {
+	for name, good := range map[string]bool{"example.com": true, "example.com/": true, "example.com//": false, "": false, "../x": false, "a b": false} {
 		if err := lambda.CheckCreate(name); (err == nil) != good {
 			t.Errorf("%q: %v", name, err)
 		}

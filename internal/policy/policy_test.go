@@ -7,11 +7,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"publisher/repo"
 )
 
 var update = flag.Bool("update", false, "write selfhost/policies anew from the Terraform module")
@@ -108,6 +111,36 @@ func TestBuckets(t *testing.T) {
 			all = append(all, p.For(file, u[1]))
 		}
 		compare(t, filepath.Join(folder, "versitygw-"+strings.ToLower(file)+".json"), json.RawMessage(Bucket(all...).JSON()))
+	}
+}
+
+// TestLayout: the module knows the words of the layout, which no collection's
+// name may have, wherever it writes them down.
+func TestLayout(t *testing.T) {
+	var want []string
+	for _, key := range []string{
+		repo.MetadataDir("c"), repo.TargetsDir("c"), repo.PartKey("c", "x"), repo.SubmissionsDir("c"),
+		repo.ReceiptsDir("c"), repo.OnlineKeysDir("c", "x"), repo.DraftsDir("c"),
+	} {
+		word := strings.Split(key, "/")[1]
+		if repo.CheckCollection("c/"+word) == nil {
+			t.Errorf("a collection may be called c/%s", word)
+		}
+		want = append(want, word)
+	}
+	for _, file := range []string{"variables.tf", "modules/policies/variables.tf"} {
+		text, err := os.ReadFile(filepath.Join("../../terraform", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		list := regexp.MustCompile(`\[("metadata"[^]]*)\]`).FindSubmatch(text)
+		if list == nil {
+			t.Fatalf("%s does not have them", file)
+		}
+		got := strings.Split(strings.ReplaceAll(string(list[1]), `"`, ""), ", ")
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s has others:\n%s", file, diff)
+		}
 	}
 }
 
