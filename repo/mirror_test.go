@@ -274,7 +274,7 @@ func TestMirrorOfStrangersPast(t *testing.T) {
 	w.store = copyStore(t, w.store, func() time.Time { return w.now })
 	w.overwrite(repo.SlotName(tuf.RoleRoot, 1), stranger.root)
 	w.root = []byte(trusted)
-	if _, err := w.mirror(w.newMemory()); !errors.As(err, new(*repo.VerifyError)) || !strings.HasPrefix(err.Error(), "verify 2.root.json: ") {
+	if _, err := w.mirror(w.newMemory()); !errors.As(err, new(*repo.VerifyError)) || !strings.HasPrefix(err.Error(), "verify 1.root.json: by the keys of the root before it: ") {
 		t.Error(err)
 	}
 }
@@ -298,7 +298,7 @@ func TestMirrorOfAnother(t *testing.T) {
 	another := forge.Signed(t, w.ring, ts, w.view().Root().Signed.Roles[tuf.RoleTimestamp].KeyIDs...).Bytes()
 	for want, change := range map[string]func(*world){
 		fmt.Sprintf("the mirror is one of something else: its timestamp %d is another", ts.Version): func(m *world) { m.overwrite("timestamp.json", another) },
-		"verify 2.root.json of the mirror: ": func(m *world) { m.overwrite("2.root.json", []byte("{}")) },
+		"the mirror is one of something else: it has another 2.root.json":                           func(m *world) { m.overwrite("2.root.json", []byte("{}")) },
 	} {
 		m := w.with(t, copyStore(t, whole, func() time.Time { return w.now }), nil)
 		change(m)

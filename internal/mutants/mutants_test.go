@@ -24,7 +24,7 @@ import (
 // removed without.
 var files = []string{
 	"repo/burned.go", "repo/certs.go", "repo/chain.go", "repo/commit.go", "repo/cosign.go", "repo/delegation.go", "repo/erase.go", "repo/gc.go",
-	"repo/grace.go", "repo/inbox.go", "repo/load.go", "repo/mark.go", "repo/mirror.go", "repo/mirror_there.go", "repo/profile.go", "repo/prune.go", "repo/recover.go", "repo/resume.go",
+	"repo/grace.go", "repo/inbox.go", "repo/load.go", "repo/mark.go", "repo/mirror.go", "repo/mirror_there.go", "repo/mirror_there.go", "repo/profile.go", "repo/prune.go", "repo/recover.go", "repo/resume.go",
 	"repo/stock.go", "repo/takeback.go", "repo/targetname.go", "repo/verify.go",
 	"lambda/attempt.go", "lambda/commit.go", "lambda/cosign.go", "lambda/create.go", "lambda/event.go", "lambda/guard.go", "lambda/held.go",
 	"lambda/index.go", "lambda/key.go", "lambda/keyless.go", "lambda/keyring.go", "lambda/offer.go", "lambda/patience.go", "lambda/refresh.go",
@@ -34,7 +34,7 @@ var files = []string{
 // others is the files with checks that are not mutated: of those who publish,
 // read, or look. Whatever these let pass, the ones above are before it is published.
 var others = []string{
-	"repo/behind.go", "repo/cache.go", "repo/check.go", "repo/content.go", "repo/difference.go", "repo/draft.go", "repo/draftfile.go", "repo/errors.go",
+	"repo/behind.go", "repo/cache.go", "repo/check.go", "repo/check_access.go", "repo/content.go", "repo/difference.go", "repo/draft.go", "repo/draftfile.go", "repo/errors.go",
 	"repo/expiry.go", "repo/history.go", "repo/history_role.go", "repo/history_root.go", "repo/init.go", "repo/layout.go", "repo/lookup.go", "repo/mail.go",
 	"repo/object.go", "repo/other.go", "repo/pin.go", "repo/plan.go", "repo/plan_delegation.go", "repo/plan_renew.go", "repo/plan_tree.go", "repo/publish.go",
 	"repo/ready.go", "repo/refresh.go", "repo/remote.go", "repo/review.go", "repo/rotate.go", "repo/shared.go", "repo/sign.go", "repo/start.go",
