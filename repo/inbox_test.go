@@ -79,6 +79,10 @@ func TestAnswered(t *testing.T) {
 			t.Errorf("%v comes back as %v", final, there.Err())
 		}
 	}
+	box.Store = storagetest.NewFaults(storage.NewMemory(), storagetest.OnPut(1, storagetest.Lost)).Store()
+	if r, err := box.Answer(t.Context(), &repo.Receipt{Collection: collection, Submission: sum("x")}); r != nil || !errors.Is(err, storagetest.ErrInjected) || !strings.HasPrefix(err.Error(), "write receipt: ") {
+		t.Errorf("not written: %+v, %v", r, err)
+	}
 	if r, err := repo.Answered(&repo.Submission{}, nil, storagetest.ErrInjected); r != nil || err != storagetest.ErrInjected {
 		t.Errorf("a failure became %+v, %v", r, err)
 	}

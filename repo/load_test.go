@@ -467,3 +467,44 @@ func TestOrphanTarget(t *testing.T) {
 		t.Errorf("something was written: %s", diff)
 	}
 }
+
+// blind is a cache of which one file cannot be read.
+type blind struct {
+	memoryCache
+	name string
+}
+
+func (b blind) Get(name string) ([]byte, error) {
+	if name == b.name {
+		return nil, errFull
+	}
+	return b.memoryCache.Get(name)
+}
+
+// TestLoadBlindCache: what was seen before is not taken for nothing because it
+// cannot be read.
+func TestLoadBlindCache(t *testing.T) {
+	w := newWorld(t)
+	w.mustPublish(add("a", "1"))
+	for name, want := range map[string]string{"root.json": "read trusted root: ", "timestamp.json": "read cached timestamp.json: "} {
+		l := w.loader()
+		l.Cache = blind{w.newCache(), name}
+		if _, err := l.Load(t.Context()); !errors.Is(err, errFull) || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%v, not %s", err, want)
+		}
+	}
+}
+
+// TestLoadEndlessRoots: a chain of roots that has no end is not followed for ever.
+func TestLoadEndlessRoots(t *testing.T) {
+	w := newWorld(t)
+	root := parse[tuf.Root](t, w.root).Signed
+	for range 1100 {
+		root.Version++
+		f := forge.Signed(t, w.ring, root, root.Roles[tuf.RoleRoot].KeyIDs...)
+		w.put(w.store, repo.SlotKey(collection, tuf.RoleRoot, root.Version), string(f.Bytes()))
+	}
+	if _, err := w.loader().Load(t.Context()); !errors.As(err, new(*repo.VerifyError)) || !strings.Contains(err.Error(), "new ones") {
+		t.Error(err)
+	}
+}
