@@ -65,11 +65,17 @@ func storeClock(ctx context.Context, p *Patient, f *findings) error {
 
 // garbage is what nothing refers to.
 func garbage(ctx context.Context, p *Patient, f *findings) error {
+	if p.view.Root().Signed.Publisher.Collection == "" {
+		return moot("another program has made it, and knows what it needs no more")
+	}
 	c := &repo.Collector{
 		Store: p.Store, Collection: p.Collection, Cache: repo.NewMemoryCache(p.Trusted),
 		Now: func() time.Time { return p.Now }, Keep: repo.DefaultKeep,
 	}
 	found, err := c.Find(ctx)
+	if _, cut := errors.AsType[*repo.CutError](err); cut {
+		return moot(err.Error() + ": if it is a mirror, publisher mirror SRC DST --prune --dry-run tells")
+	}
 	if err != nil {
 		return err
 	}
