@@ -66,7 +66,7 @@ func (p *Publisher) slotBurned(ctx context.Context, role string, f *tuf.File[tuf
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return false, nil
-	case err != nil && !errors.Is(err, storage.ErrTooLarge):
+	case err != nil && !isWrecked(err):
 		return false, fmt.Errorf("look at %s: %w", key, err)
 	}
 	if payload, err := payloadOf(role, data); err != nil || !bytes.Equal(payload, f.Payload()) {

@@ -60,6 +60,7 @@ type Checker struct {
 	general bool                      // see profile
 	listed  map[string]tuf.TargetFile // by object key
 	names   map[string]string         // of the targets in listed
+	damaged map[string]bool           // files of which no more need be said
 }
 
 // Check reports every promise that is broken; it goes on behind each as far as
@@ -67,7 +68,7 @@ type Checker struct {
 // of the way to the store, where nothing can be read.
 func (c *Checker) Check(ctx context.Context) (*Checked, error) {
 	c.found = Checked{Versions: map[string]int64{}, Problems: []Problem{}}
-	c.listed, c.names = map[string]tuf.TargetFile{}, map[string]string{}
+	c.listed, c.names, c.damaged = map[string]tuf.TargetFile{}, map[string]string{}, map[string]bool{}
 	c.roots, c.answered, c.denied, c.cause = nil, false, 0, nil
 	steps := []func(context.Context) error{c.checkRoots, c.checkMetadata, c.checkTargets}
 	for _, step := range steps {
@@ -91,7 +92,7 @@ func (c *Checker) Check(ctx context.Context) (*Checked, error) {
 func (c *Checker) problem(file string, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err == nil {
+	if err == nil || c.damaged[file] {
 		return
 	}
 	var v *VerifyError
@@ -106,7 +107,8 @@ func (c *Checker) problem(file string, err error) {
 }
 
 // read returns nil, after noting why, for a file that is not there or too
-// large.
+// large. One that is damaged in the store is noted, and judged by what came: what
+// it lists is looked at too.
 func (c *Checker) read(ctx context.Context, name string, max int64) ([]byte, error) {
 	data, err := c.get(ctx, MetadataDir(c.Collection)+"/"+name, max)
 	switch {
@@ -115,6 +117,11 @@ func (c *Checker) read(ctx context.Context, name string, max int64) ([]byte, err
 	case errors.Is(err, fs.ErrNotExist):
 		c.heard()
 		err = errors.New("it is missing")
+	case errors.Is(err, storage.ErrDamaged):
+		c.heard()
+		c.problem("metadata/"+name, storage.ErrDamaged)
+		c.damaged["metadata/"+name] = true
+		return data, nil
 	case errors.Is(err, storage.ErrTooLarge), errors.Is(err, io.ErrUnexpectedEOF):
 		c.heard()
 	default:

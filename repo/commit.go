@@ -363,7 +363,7 @@ func (c *Committer) writeSlot(ctx context.Context, role string, version int64, d
 		switch {
 		case readErr == nil && bytes.Equal(old, data):
 			return c.checkAge(ctx, role, version)
-		case readErr == nil:
+		case readErr == nil, errors.Is(readErr, storage.ErrDamaged):
 			return &BurnedError{Role: role, Version: version}
 		case conflict && gone && tries < maxTries:
 			continue

@@ -257,7 +257,7 @@ func checkOrder(s, before *tuf.File[tuf.Snapshot]) error {
 func (h *History) read(ctx context.Context, role string, version, max int64) ([]byte, time.Time, error) {
 	source := &dated{Getter: h.view.loader.Source}
 	data, _, err := storage.Read(ctx, source, SlotKey(h.view.loader.Collection, role, version), max)
-	if errors.Is(err, storage.ErrTooLarge) {
+	if isWrecked(err) {
 		err = unverified(SlotName(role, version), err)
 	}
 	return data, source.modified, err

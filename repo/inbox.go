@@ -96,6 +96,8 @@ func (b Inbox) Submission(ctx context.Context, name string) (*Submission, error)
 	switch {
 	case errors.Is(err, storage.ErrTooLarge):
 		return nil, reject("", "its manifest has more than %d bytes", maxManifest)
+	case errors.Is(err, storage.ErrDamaged):
+		return nil, reject("", "its manifest: %w", err)
 	case err != nil:
 		return nil, err
 	}
@@ -150,6 +152,8 @@ func (b Inbox) part(ctx context.Context, role, sum string) ([]byte, error) {
 		return nil, reject(role, "its part is not in the inbox")
 	case errors.Is(err, storage.ErrTooLarge):
 		return nil, reject(role, "its part is too large")
+	case errors.Is(err, storage.ErrDamaged):
+		return nil, reject(role, "its part: %w", err)
 	case err != nil:
 		return nil, err
 	case hexSum(data) != sum:
@@ -166,7 +170,7 @@ var ErrReceipt = errors.New("the receipt cannot be read")
 // fs.ErrNotExist as long as there is none, and ErrReceipt if it is none.
 func (b Inbox) Receipt(ctx context.Context, id string) (*Receipt, error) {
 	data, _, err := storage.Read(ctx, b.Store, ReceiptKey(b.Collection, id), maxReceipt)
-	if errors.Is(err, storage.ErrTooLarge) {
+	if isWrecked(err) {
 		return nil, fmt.Errorf("%w: %w", ErrReceipt, err)
 	}
 	if err != nil {
@@ -221,7 +225,7 @@ func (b Inbox) Quarantine(ctx context.Context, name string) error {
 	if errors.Is(err, storage.ErrTooLarge) {
 		data, err = fmt.Appendf(nil, "it had more than %d bytes\n", maxManifest), nil
 	}
-	if err == nil {
+	if err == nil || errors.Is(err, storage.ErrDamaged) {
 		err = b.write(ctx, QuarantineKey(b.Collection, name), data)
 	}
 	if err != nil {

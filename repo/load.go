@@ -447,7 +447,7 @@ func (v *View) slotOrPlain(role string, version int64) string {
 
 func (v *View) read(ctx context.Context, name string, max int64) ([]byte, storage.Version, error) {
 	data, version, err := storage.Read(ctx, v.loader.Source, MetadataDir(v.loader.Collection)+"/"+name, max)
-	if errors.Is(err, storage.ErrTooLarge) {
+	if isWrecked(err) {
 		err = unverified(name, err)
 	}
 	return data, version, err

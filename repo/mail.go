@@ -99,7 +99,7 @@ func (b Inbox) wanted(ctx context.Context) (map[string]bool, error) {
 			return nil, err
 		}
 		data, _, err := storage.Read(ctx, b.Store, SubmissionKey(b.Collection, name), maxManifest)
-		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, storage.ErrTooLarge) {
+		if errors.Is(err, fs.ErrNotExist) || isWrecked(err) {
 			continue // answered meanwhile, or about to be refused
 		}
 		if err != nil {

@@ -2,12 +2,19 @@ package repo
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
 	"publisher/repo/tuf"
 	"publisher/storage"
 )
+
+// isWrecked reports whether an object is there and nobody can have stored it for
+// what it is to be: it is too large, or was changed behind the store.
+func isWrecked(err error) bool {
+	return errors.Is(err, storage.ErrTooLarge) || errors.Is(err, storage.ErrDamaged)
+}
 
 // compareObject compares a target's object with its listing: by what the store
 // says of it, and by its bytes if deep asks for that or the store does not even
@@ -48,7 +55,9 @@ func compareBytes(ctx context.Context, s storage.Getter, key, name string, file 
 		return nil, err
 	}
 	defer obj.Body.Close()
-	if _, err := io.Copy(digest, io.LimitReader(obj.Body, file.Length+1)); err != nil {
+	_, err = io.Copy(digest, io.LimitReader(obj.Body, file.Length+1))
+	damaged := errors.Is(err, storage.ErrDamaged)
+	if err != nil && !damaged {
 		return nil, fmt.Errorf("read %s: %w", key, err)
 	}
 	switch n := digest.Len(); {
@@ -57,5 +66,9 @@ func compareBytes(ctx context.Context, s storage.Getter, key, name string, file 
 	case n > file.Length:
 		return fmt.Errorf("target %q has more than %d bytes in the store", name, file.Length), nil
 	}
-	return digest.Check(), nil
+	if wrong = digest.Check(); wrong == nil && damaged {
+		// Then it is the checksum that was changed, and clients that compare it fail.
+		wrong = fmt.Errorf("target %q: %w", name, err)
+	}
+	return wrong, nil
 }

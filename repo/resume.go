@@ -131,7 +131,7 @@ func (v *View) parentOf(ctx context.Context, role string, f *tuf.File[tuf.Target
 		}
 		key := SlotKey(v.loader.Collection, role, version)
 		data, _, err := storage.Read(ctx, v.loader.Source, key, maxMetadata)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, storage.ErrTooLarge) {
+		if err != nil && !errors.Is(err, fs.ErrNotExist) && !isWrecked(err) {
 			return nil, err
 		}
 		if err == nil && hexSum(data) == f.Signed.Publisher.Parent {

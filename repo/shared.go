@@ -142,7 +142,7 @@ func (b Inbox) signatures(ctx context.Context, id string) ([]Signature, error) {
 			continue
 		}
 		data, _, err := storage.Read(ctx, b.Store, e.Key, maxSignatureObject)
-		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, storage.ErrTooLarge) {
+		if errors.Is(err, fs.ErrNotExist) || isWrecked(err) {
 			continue
 		}
 		if err != nil {

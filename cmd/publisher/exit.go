@@ -85,7 +85,7 @@ func (a *app) report(err error) int {
 		return exitOK
 	}
 	code, hint := diagnose(err)
-	if as[*repo.VerifyError](err) && hint == verifyHint && a.publishes(a.named) {
+	if hint == verifyHint && a.publishes(a.named) {
 		hint = restoreHint
 	}
 	if a.named != "" {
@@ -176,6 +176,7 @@ var diagnoses = []struct {
 	{is(repo.ErrPublished), exitConflict, "publisher trust add COLLECTION --root FILE to use the one that is there, or choose another name"},
 	{is(repo.ErrFileChanged), exitFailed, "stage it again with publisher add"},
 	{is(repo.ErrCollectionName), exitUsage, "use a name such as example.com/scripts"},
+	{is(storage.ErrDamaged), exitVerification, verifyHint},
 	{is(storage.ErrConflict), exitConflict, "run the same command again"},
 	{is(storage.ErrNoStore), exitNotFound, "make the bucket first, or correct --store"},
 	{is(fs.ErrPermission), exitPermission, "grant the missing permission, or use other credentials"},

@@ -170,10 +170,11 @@ func namedSubmission(name, state string) submitted {
 	return s
 }
 
-// submissionID is the hash of a manifest, empty for one that is too large.
+// submissionID is the hash of a manifest, empty for one that is too large, or was
+// changed behind the store.
 func submissionID(ctx context.Context, store storage.Store, key string) (string, error) {
 	data, _, err := storage.Read(ctx, store, key, maxSubmission)
-	if errors.Is(err, storage.ErrTooLarge) {
+	if errors.Is(err, storage.ErrTooLarge) || errors.Is(err, storage.ErrDamaged) {
 		return "", nil // it will be rejected
 	}
 	if err != nil {
