@@ -138,7 +138,7 @@ func (c *Checker) checkRoots(ctx context.Context) error {
 	if err != nil {
 		return unverified("the trusted root", err)
 	}
-	c.general = isForeign(trusted)
+	c.general = isForeign(&trusted.Signed)
 	last := trusted.Signed.Version // slot that was looked at
 	for n := c.firstRoot(ctx, trusted); n <= trusted.Signed.Version; n++ {
 		if _, err := c.checkRoot(ctx, n, trusted); err != nil {

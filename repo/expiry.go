@@ -13,7 +13,7 @@ type Expiry struct {
 	Role    string    `json:"role"`
 	Version int64     `json:"version"`           // 0 for a delegation whose role was never published
 	Expires time.Time `json:"expires,omitzero"`  // zero likewise
-	DueFrom time.Time `json:"due_from,omitzero"` // when the last third begins
+	DueFrom time.Time `json:"due_from,omitzero"` // when the last third begins; of another program's, Expires
 
 	KeyIDs    []string `json:"keyids"` // of which Threshold must sign
 	Threshold int64    `json:"threshold"`
@@ -88,7 +88,9 @@ func (l *expiries) set(role string, head *tuf.Common) *Expiry {
 	i := slices.IndexFunc(l.all, func(e Expiry) bool { return e.Role == role })
 	e := &l.all[i]
 	e.Version, e.Expires = head.Version, head.Expires
-	e.DueFrom = LastThird(l.root, role, head.Expires)
+	if e.DueFrom = head.Expires; !isForeign(l.root) { // of others nobody knows how long they sign for
+		e.DueFrom = LastThird(l.root, role, head.Expires)
+	}
 	return e
 }
 

@@ -45,7 +45,7 @@ func (c *copying) readRoots(ctx context.Context) error {
 // mayLack reports whether the source need not have a root: other programs do not
 // promise to keep those before the one that is trusted.
 func (c *copying) mayLack(n int64) bool {
-	return n < c.view.Roots[0].Signed.Version && isForeign(c.view.Root())
+	return n < c.view.Roots[0].Signed.Version && isForeign(&c.view.Root().Signed)
 }
 
 // readRoot reads the root that comes before those that were read.

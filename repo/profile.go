@@ -18,7 +18,7 @@ import (
 
 // isForeign reports a root that another program has made. Nobody has promised to
 // keep our profile there, nor anything that TUF does not ask for.
-func isForeign(root *tuf.File[tuf.Root]) bool { return root.Signed.Publisher.Collection == "" }
+func isForeign(root *tuf.Root) bool { return root.Publisher.Collection == "" }
 
 // checkForm checks what every file must keep beyond what Parse asks for: our
 // collection and our encoding.

@@ -81,7 +81,7 @@ func (f *foreign) make(t *testing.T) {
 		"targets.json":      f.meta(7, signForeign(f, f.slot(7, "targets"), top)),
 		"Other-People.json": f.meta(4, signForeign(f, f.slot(4, "Other-People"), child)),
 	}
-	ts := metadata.Timestamp(later)
+	ts := metadata.Timestamp(time.Now().UTC().Truncate(time.Second).Add(24 * time.Hour))
 	ts.Signed.SpecVersion, ts.Signed.Version = f.Spec, 9
 	ts.Signed.Meta["snapshot.json"] = f.meta(5, signForeign(f, f.slot(5, "snapshot"), snapshot))
 	signForeign(f, "timestamp.json", ts)

@@ -65,7 +65,7 @@ func storeClock(ctx context.Context, p *Patient, f *findings) error {
 
 // garbage is what nothing refers to.
 func garbage(ctx context.Context, p *Patient, f *findings) error {
-	if p.view.Root().Signed.Publisher.Collection == "" {
+	if p.foreign() {
 		return moot("another program has made it, and knows what it needs no more")
 	}
 	c := &repo.Collector{

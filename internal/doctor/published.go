@@ -51,12 +51,12 @@ func expiry(ctx context.Context, p *Patient, f *findings) error {
 		switch {
 		case e.Version == 0:
 		case !p.Now.Before(e.Expires):
-			f.add(Error, fmt.Sprintf("%s expired at %s", name, e.Expires.Format(time.RFC3339)), "clients refuse everything that it signs for", renewal(p.Collection, e.Role))
+			f.add(Error, fmt.Sprintf("%s expired at %s", name, e.Expires.Format(time.RFC3339)), "clients refuse everything that it signs for", p.renewal(e.Role))
 		case e.Due(p.Now) && online(e.Role):
 			f.add(Error, fmt.Sprintf("%s expires at %s, and should have been renewed at half its life", name, e.Expires.Format(time.RFC3339)),
-				"the schedule that renews it does not run, or fails", renewal(p.Collection, e.Role))
+				"the schedule that renews it does not run, or fails", p.renewal(e.Role))
 		case e.Due(p.Now):
-			f.add(Warning, fmt.Sprintf("%s expires at %s: the last third of its life", name, e.Expires.Format(time.RFC3339)), "nobody but its people can renew it", renewal(p.Collection, e.Role))
+			f.add(Warning, fmt.Sprintf("%s expires at %s: the last third of its life", name, e.Expires.Format(time.RFC3339)), "nobody but its people can renew it", p.renewal(e.Role))
 		}
 	}
 	return nil
@@ -64,15 +64,20 @@ func expiry(ctx context.Context, p *Patient, f *findings) error {
 
 func online(role string) bool { return role == tuf.RoleSnapshot || role == tuf.RoleTimestamp }
 
+// foreign reports a collection that another program has made.
+func (p *Patient) foreign() bool { return p.view.Root().Signed.Publisher.Collection == "" }
+
 // renewal is how a role is signed again.
-func renewal(collection, role string) string {
+func (p *Patient) renewal(role string) string {
 	switch {
+	case p.foreign():
+		return "ask who publishes it to sign it again; a mirror of it then follows by publisher mirror"
 	case online(role):
-		return "publisher refresh " + collection
+		return "publisher refresh " + p.Collection
 	case role == tuf.RoleRoot:
-		return "publisher root " + collection + " --renew"
+		return "publisher root " + p.Collection + " --renew"
 	}
-	return "publisher witness " + collection + " " + repo.RoleToNotary(role) + " --publish"
+	return "publisher witness " + p.Collection + " " + repo.RoleToNotary(role) + " --publish"
 }
 
 // The most that clients read of files whose length nobody has told them, and
