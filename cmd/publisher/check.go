@@ -74,7 +74,9 @@ func runCheck(ctx context.Context, a *app, name string, deep bool) error {
 			return err
 		}
 	}
-	if err := neverPublished(ctx, source, name, timestamp); err != nil {
+	if err := neverPublished(ctx, source, name, timestamp); errors.Is(err, repo.ErrNotPublished) {
+		return a.notThere(name, s, err)
+	} else if err != nil {
 		return err
 	}
 	found, err := checker.Check(ctx)

@@ -158,7 +158,7 @@ func runLog(ctx context.Context, a *app, name string, o logOptions) error {
 		return err
 	}
 	if !v.Published() {
-		return fmt.Errorf("%s: %w", name, repo.ErrNotPublished)
+		return a.notThere(name, s, fmt.Errorf("%s: %w", name, repo.ErrNotPublished))
 	}
 	if left := v.Timestamp.Signed.Expires.Sub(a.now()); left <= 0 {
 		a.warnf("timestamp %s: there may be newer versions", expiry(left))

@@ -80,7 +80,7 @@ func (a *app) read(ctx context.Context, name string) (*repo.View, storage.Getter
 	}
 	v, err := l.Load(ctx)
 	if err == nil && !v.Published() {
-		err = fmt.Errorf("%s: %w", name, repo.ErrNotPublished)
+		err = a.notThere(name, settings, fmt.Errorf("%s: %w", name, repo.ErrNotPublished))
 	}
 	return v, source, err
 }

@@ -124,6 +124,9 @@ func (a *app) addTrust(ctx context.Context, name string, o trustAddOptions) (tru
 	if err == nil && !a.vouched(name, o) {
 		a.warnf("nobody vouches for this root yet: compare its SHA-256 with its owner's, %s", root.SHA256())
 	}
+	if err == nil && o.root != "" {
+		a.warnDoubled(name, settings)
+	}
 	return newTrustedRoot(name, settings, root), err
 }
 
@@ -207,6 +210,9 @@ func (a *app) rootToTrust(ctx context.Context, name string, s trust.Settings, o 
 		data, err = a.readAtMost(o.root, repo.MaxRoot)
 	} else {
 		from, data, err = fetchRoot(ctx, source, name, a.hashes(name, o))
+	}
+	if errors.Is(err, repo.ErrNotPublished) {
+		err = a.notThere(name, s, err)
 	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("read root: %w", err)
