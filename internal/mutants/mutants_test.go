@@ -160,6 +160,29 @@ func copyModule(t *testing.T, to string) {
 			}
 		}
 	}
+	linkRest(t, root, to)
+}
+
+// linkRest makes the other directories of the module seen: tests compare with what
+// lies there.
+func linkRest(t *testing.T, root, to string) {
+	t.Helper()
+	from, err := filepath.Abs(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	entries, err := os.ReadDir(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if _, err := os.Stat(filepath.Join(to, e.Name())); !e.IsDir() || err == nil {
+			continue
+		}
+		if err := os.Symlink(filepath.Join(from, e.Name()), filepath.Join(to, e.Name())); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 func copyFile(t *testing.T, from, to string) {
