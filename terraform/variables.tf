@@ -158,7 +158,7 @@ variable "mail_days" {
 }
 
 variable "refresh_schedule" {
-  description = "How often the signer looks for what is due: an expression of EventBridge Scheduler."
+  description = "How often the signer looks for what is due: an expression of EventBridge Scheduler. Alarms are made for rates; whatever else it is, they take it to be daily."
   type        = string
   default     = "rate(1 hour)"
   nullable    = false
