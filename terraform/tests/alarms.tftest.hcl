@@ -97,15 +97,18 @@ run "alarms" {
 run "a_long_name" {
   command = plan
   variables {
-    name        = "abcdefghijklmnopqrst"
-    collections = { for end in ["x", "y"] : "example.com/${join("", [for _ in range(236) : "s"])}${end}" => {} }
+    name = "abcdefghijklmnopqrst"
+    collections = merge(
+      { for n in [200, 201, 223, 240, 249] : substr("example.com/${join("", [for _ in range(240) : "s"])}", 0, n) => {} },
+      { "example.com/${join("", [for _ in range(236) : "s"])}x" = {} },
+    )
   }
   assert {
     condition     = alltrue([for a in concat(values(aws_cloudwatch_metric_alarm.expiry), values(aws_cloudwatch_metric_alarm.collection)) : length(a.alarm_name) <= 255])
     error_message = "CloudWatch would refuse the name of an alarm."
   }
   assert {
-    condition     = length(distinct([for a in concat(values(aws_cloudwatch_metric_alarm.expiry), values(aws_cloudwatch_metric_alarm.collection)) : a.alarm_name])) == 8
+    condition     = length(distinct([for a in concat(values(aws_cloudwatch_metric_alarm.expiry), values(aws_cloudwatch_metric_alarm.collection)) : a.alarm_name])) == 4 * 6
     error_message = "Alarms of two collections have one name."
   }
 }
