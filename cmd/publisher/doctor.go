@@ -30,8 +30,10 @@ here, it looks from outside alone.
 
 Each finding says what is wrong, why it hurts, and what to do. An error is what
 makes some client, publisher or signer fail, now or in a case that will come; exit
-code 1 says that there are any. Nothing is changed, but for a small object by
-which writers race for it, and which is removed again.`,
+code 1 says that there are any. All metadata is read, and of the targets 500, and
+100 MB, at most: another choice each time, and --deep reads all. Nothing is changed,
+but for small objects by which writers race and caches are tried, and which are
+removed again.`,
 		Example: `  publisher doctor example.com/scripts --url https://updates.example.com
   publisher doctor https://updates.example.com/example.com/scripts --json`,
 		GroupID: groupKeep,
@@ -40,7 +42,7 @@ which writers race for it, and which is removed again.`,
 			return a.doctor(cmd.Context(), args[0], deep)
 		},
 	}
-	cmd.Flags().BoolVar(&deep, "deep", false, "read every target, however many bytes that are")
+	cmd.Flags().BoolVar(&deep, "deep", false, "read every target, however many there are")
 	return cmd
 }
 
@@ -125,12 +127,19 @@ func (a *app) fromInside(ctx context.Context, p *doctor.Patient) error {
 		return err
 	}
 	p.Store, p.Source = store, store
+	settings, err := a.settings(c)
+	if err != nil {
+		return err
+	}
+	p.Local = storeDir(settings.Store) != ""
+	g := &gc{app: a, c: c}
+	p.Pending = g.pending
 	signer, err := a.online(ctx, c)
 	if err != nil || signer == nil {
 		return err
 	}
-	box, err := signer.box(ctx, signer.inbox)
-	p.Inbox = box.Store
+	g.box, err = signer.box(ctx, signer.inbox)
+	p.Inbox = g.box.Store
 	return err
 }
 
@@ -180,6 +189,11 @@ func (a *app) printReport(w io.Writer, name string, r *doctor.Report) error {
 	}
 	for _, passed := range r.Passed {
 		a.debugf("fine: %s", passed)
+	}
+	if r.Unpublished {
+		if _, err := fmt.Fprintf(w, "%s is not published yet: publisher publish %[1]s\n", name); err != nil {
+			return err
+		}
 	}
 	if l := r.Looked; l.Targets < l.Of {
 		if _, err := fmt.Fprintf(w, "%d of %s were read; --deep reads all\n", l.Targets, counted(l.Of, "target")); err != nil {

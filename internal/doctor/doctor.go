@@ -1,7 +1,7 @@
 // Package doctor finds out what is wrong with how a collection is kept and
 // served: from outside, as pullers meet it, and from inside, with the credentials
-// of whoever asks. It changes nothing but for an object by which it lets writers
-// race, and which it removes.
+// of whoever asks. It changes nothing but for objects by which it lets writers
+// race and tries caches, and which it removes.
 package doctor
 
 import (
@@ -11,11 +11,13 @@ import (
 	"io/fs"
 	"net/http"
 	"net/url"
+	"path"
 	"slices"
 	"sync"
 	"time"
 
 	"publisher/repo"
+	"publisher/repo/tuf"
 	"publisher/storage"
 )
 
@@ -59,6 +61,9 @@ type Report struct {
 	Passed   []string  `json:"passed"`
 	Skipped  []Skipped `json:"skipped"`
 	Looked   Looked    `json:"looked"`
+
+	// Unpublished says that there is nothing of the collection yet but its root.
+	Unpublished bool `json:"unpublished,omitempty"`
 }
 
 // Errors is how many findings are errors.
@@ -88,9 +93,14 @@ type Patient struct {
 	Base   string       // the URL that it is served below, empty if none is known
 	Client *http.Client // follows no redirects, asks for no compression by itself
 
-	Store  storage.Store // that it is published to, nil if none is known
-	Inbox  storage.Store // of its online signer, nil if there is none
-	Unique string        // makes the name of an object that nobody else has
+	Store storage.Store // that it is published to, nil if none is known
+	Inbox storage.Store // of its online signer, nil if there is none
+	Local bool          // they are directories, of whoever asks: nobody is kept out
+
+	// Pending is role files that somebody may publish still, nil for none.
+	Pending func(ctx context.Context) ([]map[string][]byte, error)
+
+	Unique string // makes the name of an object that nobody else has
 
 	view   *repo.View
 	served []served // what is published, as it is served
@@ -100,7 +110,9 @@ type Patient struct {
 	seen []answer // without their bodies
 
 	unreachable string // why the URL does not answer, empty if it does
+	unpublished bool   // and never was
 	swaps       bool   // the store has shown that it compares before it swaps
+	skewed      bool   // the clock here and the store's differ
 }
 
 // A check is one examination.
@@ -143,7 +155,8 @@ func (m moot) Error() string { return string(m) }
 // among the skipped.
 func (p *Patient) Examine(ctx context.Context) (*Report, error) {
 	r := &Report{Findings: []Finding{}, Passed: []string{}, Skipped: []Skipped{}}
-	p.view, p.served, p.seen, p.looked, p.unreachable, p.swaps = nil, nil, nil, Looked{}, "", false
+	p.view, p.served, p.seen, p.looked = nil, nil, nil, Looked{}
+	p.unreachable, p.unpublished, p.swaps, p.skewed = "", false, false, false
 	if err := p.load(ctx, r); err != nil {
 		return nil, err
 	}
@@ -180,7 +193,8 @@ func (r *Report) add(f *findings, err error) {
 }
 
 // load verifies the collection, as far as it goes. What is wrong with it is
-// found by checks that need no view.
+// found by checks that need no view. One that is not published yet is as it should
+// be.
 func (p *Patient) load(ctx context.Context, r *Report) error {
 	l := &repo.Loader{
 		Source: p.timed(p.Source), Collection: p.Collection, Cache: repo.NewMemoryCache(p.Trusted),
@@ -190,7 +204,10 @@ func (p *Patient) load(ctx context.Context, r *Report) error {
 	if err == nil && v.Published() {
 		_, err = v.List(ctx)
 	} else if err == nil {
-		err = repo.ErrNotPublished
+		if err = p.neverPublished(ctx, v); err == nil {
+			r.Unpublished, p.unpublished = true, true
+			return nil
+		}
 	}
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -203,12 +220,48 @@ func (p *Patient) load(ctx context.Context, r *Report) error {
 		return nil
 	}
 	p.view = v
+	listed, err := p.listed(ctx)
+	_, read := p.pick(listed)
+	p.looked = Looked{len(read), len(listed)}
+	return err
+}
+
+// neverPublished fails for a collection that has no timestamp although it was
+// published: one was seen here, or what only a publish writes is there. Where the
+// store has nothing at all, but for what init leaves, nobody has.
+func (p *Patient) neverPublished(ctx context.Context, v *repo.View) error {
+	if p.Timestamp != nil {
+		return errors.New("timestamp.json is gone: one was verified here before")
+	}
+	if p.Store == nil {
+		_, err := storage.Stat(ctx, p.timed(p.Source), repo.SlotKey(p.Collection, tuf.RoleRoot, v.Root().Signed.Version))
+		if errors.Is(err, fs.ErrNotExist) {
+			return errors.New("nothing of it is served there, not even its root")
+		}
+		return err
+	}
+	for e, err := range p.Store.List(ctx, repo.MetadataDir(p.Collection)+"/") {
+		if err != nil {
+			return err
+		}
+		if role, _, ok := repo.ParseSlot(path.Base(e.Key)); ok && role == tuf.RoleSnapshot {
+			return fmt.Errorf("timestamp.json is gone, and %s is there", path.Base(e.Key))
+		}
+	}
 	return nil
 }
 
-func always(*Patient) string { return "" }
+func needsPublished(p *Patient) string {
+	if p.unpublished {
+		return "it is not published yet"
+	}
+	return ""
+}
 
 func needsView(p *Patient) string {
+	if p.unpublished {
+		return needsPublished(p)
+	}
 	if p.view == nil {
 		return "what is published does not verify"
 	}
@@ -229,11 +282,27 @@ func needsURL(p *Patient) string {
 	return needsView(p)
 }
 
-func needsStore(p *Patient) string {
+// needsWrites is for checks of the store itself.
+func needsWrites(p *Patient) string {
 	if p.Store == nil {
 		return "no store is known: add --store"
 	}
+	return ""
+}
+
+func needsStore(p *Patient) string {
+	if why := needsWrites(p); why != "" {
+		return why
+	}
 	return needsView(p)
+}
+
+// needsBounds is for checks of what credentials may not do.
+func needsBounds(p *Patient) string {
+	if p.Local {
+		return "the stores are directories of this machine, which know no credentials"
+	}
+	return needsInbox(p)
 }
 
 func needsInbox(p *Patient) string {

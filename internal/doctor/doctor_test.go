@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"iter"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"path"
@@ -75,7 +76,7 @@ func newWard(t *testing.T) *ward {
 		Collection: collection, Trusted: w.root, Source: w.store, Now: w.now,
 		Base: w.server.URL, Client: client, Store: w.store, Inbox: forbidden{w.inbox, collection}, Unique: "1",
 	}
-	w.p.Store = readOnlyRoots{w.store}
+	w.p.Store = onlyProbes{w.store, ""}
 	return w
 }
 
@@ -136,6 +137,10 @@ func (w *ward) remove(key string) {
 func (w *ward) healthy(rw http.ResponseWriter, r *http.Request) {
 	h := rw.Header()
 	h.Set("Access-Control-Allow-Origin", "*")
+	if r.Method != http.MethodGet {
+		rw.WriteHeader(http.StatusMethodNotAllowed)
+		return
+	}
 	key := strings.TrimPrefix(r.URL.Path, "/")
 	data, _, err := storage.Read(r.Context(), w.store, key, 1<<20)
 	if err != nil {
@@ -193,12 +198,16 @@ func (e *edited) Write(p []byte) (int, error) {
 	return e.ResponseWriter.Write(p)
 }
 
-// readOnlyRoots is what the credentials of a publisher may do: they may let
-// writers race here, so that the probe can be made, and write no root.
-type readOnlyRoots struct{ *storage.Memory }
+// onlyProbes is what the credentials of a publisher may do: they may let writers
+// race here, so that the probe can be made, and write no metadata but what ends so.
+type onlyProbes struct {
+	*storage.Memory
+	also string
+}
 
-func (s readOnlyRoots) Put(ctx context.Context, key string, b io.ReadSeeker, prev storage.Version) (storage.Version, error) {
-	if strings.HasSuffix(key, ".root.json") {
+func (s onlyProbes) Put(ctx context.Context, key string, b io.ReadSeeker, prev storage.Version) (storage.Version, error) {
+	probe := strings.HasPrefix(key, repo.ProbeKey(collection, ""))
+	if !probe && (s.also == "" || !strings.HasSuffix(key, s.also)) {
 		return storage.Absent, fmt.Errorf("put %s: %w", key, fs.ErrPermission)
 	}
 	return s.Memory.Put(ctx, key, b, prev)
@@ -244,7 +253,7 @@ func (s refusing) Put(_ context.Context, key string, _ io.ReadSeeker, _ storage.
 
 // dated is a store whose clock is off.
 type dated struct {
-	readOnlyRoots
+	onlyProbes
 	off time.Duration
 }
 
@@ -379,7 +388,65 @@ func TestPlanted(t *testing.T) {
 				http.Redirect(rw, r, "https://example.com/", http.StatusFound)
 			})
 		}, "redirects", doctor.Error},
-		"an edge that resets the snapshot": {func(w *ward) { w.on(".snapshot.json", reset) }, "bytes are as signed", doctor.Error},
+		"a 404 that expires": {func(w *ward) {
+			w.after(next, func(h http.Header) { h.Set("Expires", time.Now().Add(time.Hour).UTC().Format(http.TimeFormat)) })
+		}, "missing is not remembered", doctor.Error},
+		"a 404 that may be stale": {func(w *ward) {
+			w.after(next, func(h http.Header) { h.Set("Cache-Control", "max-age=0, stale-while-revalidate=60") })
+		}, "missing is not remembered", doctor.Error},
+		"a timestamp that may be stale": {func(w *ward) {
+			w.after(timestamp, func(h http.Header) { h.Set("Cache-Control", "max-age=1, stale-while-revalidate=600") })
+		}, "timestamp is not cached", doctor.Error},
+		"a timestamp that a CDN keeps": {func(w *ward) {
+			w.after(timestamp, func(h http.Header) { h.Set("CDN-Cache-Control", "max-age=3600") })
+		}, "timestamp is not cached", doctor.Error},
+		"a cache that keeps 404s in silence":      {func(w *ward) { w.caching(".root.json") }, "what is new is seen", doctor.Error},
+		"a cache that keeps timestamp in silence": {func(w *ward) { w.caching(timestamp) }, "what is new is seen", doctor.Error},
+		"a server that takes PUT": {func(w *ward) {
+			w.method(http.MethodPut, func(rw http.ResponseWriter) { rw.WriteHeader(http.StatusCreated) })
+		}, "nobody may write", doctor.Error},
+		"a bucket that takes PUT": {func(w *ward) {
+			w.method(http.MethodPut, func(rw http.ResponseWriter) {
+				rw.WriteHeader(http.StatusPreconditionFailed)
+				_, _ = io.WriteString(rw, "<Error><Code>PreconditionFailed</Code></Error>")
+			})
+		}, "nobody may write", doctor.Error},
+		"a bucket that takes DELETE": {func(w *ward) {
+			w.method(http.MethodDelete, func(rw http.ResponseWriter) { rw.WriteHeader(http.StatusNoContent) })
+		}, "nobody may write", doctor.Error},
+		"an inbox that is served": {func(w *ward) {
+			w.on(".json", func(rw http.ResponseWriter, r *http.Request) {
+				data, _, err := storage.Read(r.Context(), w.inbox, strings.TrimPrefix(r.URL.Path, "/"), 1<<20)
+				if err != nil {
+					w.healthy(rw, r)
+					return
+				}
+				_, _ = rw.Write(data)
+			})
+		}, "inbox is not served", doctor.Error},
+		"a listing of the collection alone": {func(w *ward) {
+			w.on(collection+"/", func(rw http.ResponseWriter, _ *http.Request) {
+				_, _ = io.WriteString(rw, `<html><head><title>Index of /example.com/scripts/</title></head><pre><a href="../">../</a>`)
+			})
+		}, "listings", doctor.Warning},
+		"somebody else's file":   {func(w *ward) { w.put(w.store, repo.MetadataDir(collection)+"/evil.json", "{}") }, "garbage", doctor.Warning},
+		"somebody else's target": {func(w *ward) { w.put(w.store, repo.TargetsDir(collection)+"/stray", "x") }, "garbage", doctor.Warning},
+		"slots of nobody": {func(w *ward) {
+			for n := range int64(30) {
+				w.put(w.store, repo.SlotKey(collection, tuf.RoleTargets, 10+n), "{}")
+			}
+			w.p.Now = w.now.Add(time.Hour)
+			w.p.Store = dated{onlyProbes{w.store, ""}, time.Hour}
+		}, "garbage", doctor.Warning},
+		"a target that nothing lists": {func(w *ward) {
+			w.put(w.store, repo.TargetKey(collection, "x", forge.Sum("x")), "x")
+			w.p.Now = w.now.Add(2 * time.Hour)
+			w.p.Store = dated{onlyProbes{w.store, ""}, 2 * time.Hour}
+		}, "garbage", doctor.Warning},
+		"a policy that lets publishers write timestamp": {func(w *ward) { w.p.Store = onlyProbes{w.store, "timestamp.json"} }, "metadata is the signer's", doctor.Warning},
+		"a policy that lets publishers write slots":     {func(w *ward) { w.p.Store = onlyProbes{w.store, ".targets.json"} }, "metadata is the signer's", doctor.Warning},
+		"a timestamp that is gone":                      {func(w *ward) { w.remove(repo.TimestampKey(collection)) }, "load", doctor.Error},
+		"an edge that resets the snapshot":              {func(w *ward) { w.on(".snapshot.json", reset) }, "bytes are as signed", doctor.Error},
 		"an edge that cuts the snapshot off": {func(w *ward) {
 			w.on(".snapshot.json", func(rw http.ResponseWriter, _ *http.Request) {
 				rw.Header().Set("Content-Length", "900")
@@ -404,7 +471,7 @@ func TestPlanted(t *testing.T) {
 		"a target without a header": {func(w *ward) { w.after(".b", func(h http.Header) { h.Del("Cache-Control") }) }, "the rest is cached", doctor.Warning},
 		"no CORS on targets":        {func(w *ward) { w.after(".b", func(h http.Header) { h.Del("Access-Control-Allow-Origin") }) }, "CORS", doctor.Warning},
 		"a target a byte at a time": {func(w *ward) {
-			w.p.Patience = 200 * time.Millisecond
+			w.p.Patience = 2 * time.Second
 			w.on(".b", func(rw http.ResponseWriter, r *http.Request) {
 				_, _ = io.WriteString(rw, "t")
 				rw.(http.Flusher).Flush()
@@ -425,7 +492,7 @@ func TestPlanted(t *testing.T) {
 		"targets nearly so":  {func(w *ward) { w.p.Now = w.now.Add(300 * 24 * time.Hour) }, "expiry", doctor.Warning},
 		"many targets":       {func(w *ward) { w.publish(many(1100)) }, "sizes", doctor.Warning},
 		"a store that races": {func(w *ward) { w.p.Store = racing{Memory: w.store} }, "compare-and-swap", doctor.Error},
-		"the store's clock":  {func(w *ward) { w.p.Store = dated{readOnlyRoots{w.store}, time.Hour} }, "clock of the store", doctor.Error},
+		"the store's clock":  {func(w *ward) { w.p.Store = dated{onlyProbes{w.store, ""}, time.Hour} }, "clock of the store", doctor.Error},
 		"garbage": {func(w *ward) {
 			now := w.now
 			w.now = now.Add(-40 * 24 * time.Hour)
@@ -460,6 +527,36 @@ func TestPlanted(t *testing.T) {
 				t.Errorf("found as %+v, want the severity %s", f, row.want)
 			}
 		})
+	}
+}
+
+// caching serves what ends with a suffix as it was first answered, and says nothing
+// of that.
+func (w *ward) caching(suffix string) {
+	var mu sync.Mutex
+	kept := map[string]*httptest.ResponseRecorder{}
+	w.on(suffix, func(rw http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		key := r.URL.Path + r.Header.Get("Accept-Encoding")
+		if kept[key] == nil {
+			kept[key] = httptest.NewRecorder()
+			w.healthy(kept[key], r)
+		}
+		maps.Copy(rw.Header(), kept[key].Header())
+		rw.WriteHeader(kept[key].Code)
+		_, _ = rw.Write(kept[key].Body.Bytes())
+	})
+}
+
+// method answers to one method in another way.
+func (w *ward) method(method string, answer func(http.ResponseWriter)) {
+	w.serve = func(rw http.ResponseWriter, r *http.Request) {
+		if r.Method == method {
+			answer(rw)
+			return
+		}
+		w.healthy(rw, r)
 	}
 }
 
@@ -536,6 +633,82 @@ func TestPlantedOutside(t *testing.T) {
 	}
 }
 
+// TestSlowOutside: a target that comes a byte at a time holds nobody up.
+func TestSlowOutside(t *testing.T) {
+	t.Parallel()
+	w := newWard(t)
+	w.p.Patience = 3 * time.Second
+	w.on(".b", func(rw http.ResponseWriter, r *http.Request) {
+		for r.Context().Err() == nil {
+			_, _ = io.WriteString(rw, "t")
+			rw.(http.Flusher).Flush()
+			select {
+			case <-r.Context().Done():
+			case <-time.After(2 * time.Second):
+			}
+		}
+	})
+	w.outside()
+	r, err := w.p.Examine(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, check := range []string{"promises", "bytes are as signed"} {
+		if !slices.ContainsFunc(r.Findings, func(f doctor.Finding) bool { return f.Check == check && strings.Contains(f.What, "not done after") }) {
+			t.Errorf("not found by %s: %+v", check, r.Findings)
+		}
+	}
+}
+
+// TestUnpublished: nothing is wrong with what is not published yet, and all with
+// what is nowhere.
+func TestUnpublished(t *testing.T) {
+	w := newWard(t)
+	for e := range w.store.List(t.Context(), collection) {
+		if !strings.HasSuffix(e.Key, "1.root.json") {
+			w.remove(e.Key)
+		}
+	}
+	r, err := w.p.Examine(t.Context())
+	if err != nil || len(r.Findings) > 0 || !r.Unpublished || !slices.Contains(r.Passed, "compare-and-swap") || !slices.Contains(r.Passed, "next root") {
+		t.Errorf("from inside: %+v, %v", r, err)
+	}
+	w.outside()
+	if r, err = w.p.Examine(t.Context()); err != nil || len(r.Findings) > 0 || !r.Unpublished {
+		t.Errorf("from outside: %+v, %v", r, err)
+	}
+	w.remove(repo.SlotKey(collection, tuf.RoleRoot, 1))
+	if r, err = w.p.Examine(t.Context()); err != nil || r.Errors() == 0 || r.Unpublished {
+		t.Errorf("nothing is served: %+v, %v", r, err)
+	}
+}
+
+// TestCopy: what is served from a copy of the store is not taken for cached.
+func TestCopy(t *testing.T) {
+	w := newWard(t)
+	w.serve = func(rw http.ResponseWriter, r *http.Request) {
+		if strings.Contains(r.URL.Path, "/probe-") {
+			http.Error(rw, "not found", http.StatusNotFound)
+			return
+		}
+		w.healthy(rw, r)
+	}
+	r, err := w.p.Examine(t.Context())
+	if err != nil || len(r.Findings) > 0 {
+		t.Errorf("found %+v, %v", r.Findings, err)
+	}
+}
+
+// TestLocal: a directory keeps nobody out, and that is no fault of it.
+func TestLocal(t *testing.T) {
+	w := newWard(t)
+	w.p.Store, w.p.Inbox, w.p.Local = w.store, w.inbox, true
+	r, err := w.p.Examine(t.Context())
+	if err != nil || len(r.Findings) > 0 {
+		t.Errorf("found %+v, %v", r.Findings, err)
+	}
+}
+
 // TestHealthyOutside: nor is anything found there by those who know no store.
 func TestHealthyOutside(t *testing.T) {
 	w := newWard(t)
@@ -564,6 +737,12 @@ func TestSample(t *testing.T) {
 	}
 	if r.Looked.Targets != 500 || r.Looked.Of != 702 || len(asked) > 550 {
 		t.Errorf("looked at %+v, asked for %d", r.Looked, len(asked))
+	}
+	w.remove(repo.TargetKey(collection, "t333", forge.Sum("x")))
+	if r, err = w.p.Examine(t.Context()); err != nil || !slices.ContainsFunc(r.Findings, func(f doctor.Finding) bool {
+		return f.Check == "promises" && strings.Contains(f.What, `"t333"`)
+	}) {
+		t.Errorf("one that is missing: %+v, %v", r, err)
 	}
 	w.p.Deep = true
 	w.flip(".b", false)

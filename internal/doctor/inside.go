@@ -18,12 +18,13 @@ import (
 // inside is what the credentials at hand can see and do. That the store compares
 // before it swaps is found out first: a later check writes on condition.
 var inside = []check{
-	{"compare-and-swap", needsStore, compareAndSwap},
+	{"compare-and-swap", needsWrites, compareAndSwap},
+	{"what is new is seen", needsURLAndStore, newIsSeen},
 	{"clock of the store", needsStore, storeClock},
 	{"garbage", needsStore, garbage},
 	{"metadata is the signer's", needsBoth, writesMetadata},
-	{"keys are the signer's", needsInbox, keysAreApart},
-	{"other inboxes", needsInbox, otherInboxes},
+	{"keys are the signer's", needsBounds, keysAreApart},
+	{"other inboxes", needsBounds, otherInboxes},
 	{"submissions are answered", needsInbox, answered},
 }
 
@@ -31,7 +32,7 @@ func needsBoth(p *Patient) string {
 	if why := needsStore(p); why != "" {
 		return why
 	}
-	return needsInbox(p)
+	return needsBounds(p)
 }
 
 // compareAndSwap lets writers race.
@@ -41,8 +42,8 @@ func compareAndSwap(ctx context.Context, p *Patient, f *findings) error {
 	case errors.Is(err, storage.ErrNoCompareAndSwap):
 		f.add(Error, err.Error(), "of two who publish at once one is told that it worked and loses everything",
 			"use a store that has it; with a single publisher: publisher init --single-writer")
-	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("the store refused the object by which writers race; whoever publishes through a signer need not write metadata: %w", err)
+	case errors.Is(err, fs.ErrPermission) && p.Inbox != nil:
+		return moot("these credentials may not write metadata, nor need they: there is an online signer")
 	case err != nil:
 		return err
 	default:
@@ -60,29 +61,45 @@ func storeClock(ctx context.Context, p *Patient, f *findings) error {
 		return moot("the store does not say what time it is")
 	}
 	skewed(f, "the store", info.Date, p.Now)
+	p.skewed = len(f.all) > 0
 	return nil
 }
 
-// garbage is what nothing refers to.
+// garbage is what nothing refers to, and what nobody knows.
 func garbage(ctx context.Context, p *Patient, f *findings) error {
+	if p.skewed {
+		return moot("by a clock that is off nothing can be said of the age of objects")
+	}
+	if err := interrupted(ctx, p, f); err != nil {
+		return err
+	}
 	if p.foreign() {
 		return moot("another program has made it, and knows what it needs no more")
 	}
 	c := &repo.Collector{
 		Store: p.Store, Collection: p.Collection, Cache: repo.NewMemoryCache(p.Trusted),
-		Now: func() time.Time { return p.Now }, Keep: repo.DefaultKeep,
+		Now: func() time.Time { return p.Now }, Keep: repo.DefaultKeep, Told: true, Pending: p.Pending,
 	}
-	found, err := c.Find(ctx)
+	found, err := c.Survey(ctx)
 	if _, cut := errors.AsType[*repo.CutError](err); cut {
 		return moot(err.Error() + ": if it is a mirror, publisher mirror SRC DST --prune --dry-run tells")
 	}
 	if err != nil {
 		return err
 	}
-	if len(found) > 0 {
-		f.add(Warning, fmt.Sprintf("%d objects, %d bytes, that nothing has referred to for 30 days", len(found), found.Bytes()), "they cost money",
-			"publisher gc "+p.Collection+" --dry-run")
+	for _, e := range found.Strangers {
+		f.add(Warning, fmt.Sprintf("%s is no name that anything of a collection has", e.Key), "somebody or something else writes here, and gc leaves it alone",
+			"find out who has put it there, and remove it by the means of the store")
 	}
+	if n := len(found.Lost); n > 0 {
+		f.add(Warning, fmt.Sprintf("%d objects, %d bytes, that nothing refers to; %d of them old enough for gc", n, found.Lost.Bytes(), len(found.Old)),
+			"publishes were interrupted, or somebody else writes here; they cost money", "publisher gc "+p.Collection+" --dry-run; what is younger goes when it is 30 days old")
+	}
+	return nil
+}
+
+// interrupted looks for the mark of a collection that has not ended.
+func interrupted(ctx context.Context, p *Patient, f *findings) error {
 	info, err := storage.Stat(ctx, p.Store, repo.GarbageKey(p.Collection))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -117,12 +134,24 @@ func writesMetadata(ctx context.Context, p *Patient, f *findings) error {
 	if !p.swaps {
 		return moot("the store has not shown that it heeds conditions: see compare-and-swap")
 	}
-	may, err := mayWrite(ctx, p.Store, repo.SlotKey(p.Collection, tuf.RoleRoot, 1))
-	if err == nil && may {
-		f.add(Warning, "these credentials may write metadata", "with an online signer nobody else has to: whoever gets hold of them can hide updates, or destroy the collection",
-			"give publishers the policy for publishers: see docs/operations.md")
+	v, c := p.view, p.Collection
+	for _, key := range []string{
+		repo.TimestampKey(c), repo.SlotKey(c, tuf.RoleRoot, 1), repo.SlotKey(c, tuf.RoleSnapshot, v.Snapshot.Signed.Version),
+		repo.SlotKey(c, tuf.RoleTargets, v.Targets[tuf.RoleTargets].Signed.Version),
+	} {
+		may, err := mayWrite(ctx, p.Store, key)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if may {
+			f.add(Warning, "these credentials may write metadata: "+key, "with an online signer nobody else has to: whoever gets hold of them can hide updates, or destroy the collection",
+				"give publishers the policy for publishers: see docs/operations.md")
+		}
 	}
-	return err
+	return nil
 }
 
 func keysAreApart(ctx context.Context, p *Patient, f *findings) error {

@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,7 +35,16 @@ var outside = []check{
 	{"slashes as %2F", needsURL, escapedSlashes},
 	{"clock of the server", needsURL, serverClock},
 	{"listings", needsURL, listings},
+	{"nobody may write", needsAddress, anonymousWrites},
+	{"inbox is not served", needsInboxAndAddress, inboxServed},
 	{"redirects", needsURL, redirects},
+}
+
+func needsInboxAndAddress(p *Patient) string {
+	if why := needsAddress(p); why != "" {
+		return why
+	}
+	return needsInbox(p)
 }
 
 func needsURLAndStore(p *Patient) string {
@@ -120,6 +132,12 @@ func follows(root, next *tuf.File[tuf.Root]) bool {
 	return next.Signed.Version == root.Signed.Version+1 && signed(root) && signed(next)
 }
 
+// What to do about caches that keep too much.
+const (
+	dontKeep404       = "set the time for which errors are cached to 0 (error_caching_min_ttl in CloudFront, proxy_cache_valid without 404 in nginx)"
+	dontKeepTimestamp = "serve timestamp.json with Cache-Control: no-cache, and have caches pass it on"
+)
+
 // negativeCache: nobody remembers that the next root is missing.
 func negativeCache(ctx context.Context, p *Patient, f *findings) error {
 	var last *answer
@@ -136,8 +154,7 @@ func negativeCache(ctx context.Context, p *Patient, f *findings) error {
 	keep, known := last.fresh()
 	if last.cached() || known && keep > 0 {
 		f.add(Error, "the answer that the next root is missing is cached",
-			"after a rotation clients go on with the old root, and refuse what the new keys sign",
-			"set the time for which errors are cached to 0 (error_caching_min_ttl in CloudFront, proxy_cache_valid without 404 in nginx)")
+			"after a rotation clients go on with the old root, and refuse what the new keys sign", dontKeep404)
 	}
 	return nil
 }
@@ -160,7 +177,7 @@ func timestampCache(ctx context.Context, p *Patient, f *findings) error {
 		return nil
 	}
 	keep, known := last.fresh()
-	const do = "serve timestamp.json with Cache-Control: no-cache, and have caches pass it on"
+	const do = dontKeepTimestamp
 	switch {
 	case last.cached():
 		f.add(Error, "timestamp.json comes out of a cache", "what was published is seen late, and an expired timestamp is served although there is a new one", do)
@@ -313,14 +330,107 @@ func skewed(f *findings, who string, there, here time.Time) {
 
 // listings: nobody sees what else there is.
 func listings(ctx context.Context, p *Patient, f *findings) error {
-	for _, path := range []string{"", escaped(p.Collection) + "/", escaped(repo.MetadataDir(p.Collection)) + "/"} {
-		a, err := p.get(ctx, path)
+	dirs := []string{""}
+	for segment := range strings.SplitSeq(repo.MetadataDir(p.Collection), "/") {
+		dirs = append(dirs, dirs[len(dirs)-1]+escaped(segment)+"/")
+	}
+	for _, dir := range append(dirs, escaped(repo.TargetsDir(p.Collection))+"/") {
+		a, err := p.get(ctx, dir)
 		if err != nil {
 			return err
 		}
-		text := string(a.body)
-		if a.status == http.StatusOK && (strings.Contains(text, "<ListBucketResult") || strings.Contains(text, "timestamp.json")) {
-			f.add(Warning, fmt.Sprintf("/%s lists what is there", path), "names of what is not published yet are shown", "turn listings off: answer 404 for paths that end with a slash")
+		if a.status == http.StatusOK && isListing(string(a.body)) {
+			f.add(Warning, fmt.Sprintf("/%s lists what is there", dir), "names of what is not published yet are shown", "turn listings off: answer 404 for paths that end with a slash")
+			return nil
+		}
+	}
+	return nil
+}
+
+// signs is what listings of S3 and its kind have in them, of nginx and Apache, of
+// Python and Caddy, and then of any other that shows what lies in these directories.
+var signs = []*regexp.Regexp{
+	regexp.MustCompile(`<ListBucketResult|<EnumerationResults`),
+	regexp.MustCompile(`(?i)<title>\s*(Index of|Directory listing|Listing of|Contents of)`),
+	regexp.MustCompile(`(?i)<pre>\s*<a href=`),
+	regexp.MustCompile(`(?i)href="(\./|/[^"]*/)?metadata/?"[\s\S]*href="(\./|/[^"]*/)?targets/?"`),
+	regexp.MustCompile(`"name"\s*:\s*"[^"]*"[^{}]*"type"\s*:\s*"(directory|file)"`),
+	regexp.MustCompile(`timestamp\.json`),
+}
+
+func isListing(text string) bool {
+	return slices.ContainsFunc(signs, func(r *regexp.Regexp) bool { return r.MatchString(text) })
+}
+
+// anonymousWrites: whoever only has the URL cannot write. What is sent is what is
+// there already, on the condition that nothing is: where that is taken, nothing has
+// changed.
+func anonymousWrites(ctx context.Context, p *Patient, f *findings) error {
+	key := escaped(repo.SlotKey(p.Collection, tuf.RoleRoot, 1))
+	there, err := p.get(ctx, key)
+	if err != nil {
+		return err
+	}
+	if there.status != http.StatusOK || there.cut {
+		return moot("the first root is not served")
+	}
+	status, text, err := p.try(ctx, http.MethodPut, key, there.body, "If-None-Match", "*")
+	if err != nil {
+		return err
+	}
+	// Servers that know no methods answer as to a GET.
+	taken := status == http.StatusCreated || status == http.StatusNoContent || status == http.StatusOK && text == ""
+	if taken || status == http.StatusPreconditionFailed && strings.Contains(text, "PreconditionFailed") {
+		f.add(Error, fmt.Sprintf("anybody may write: PUT /%s without credentials is answered with %d", key, status),
+			"anybody may destroy the collection", "have the server refuse all methods but GET and HEAD, and the bucket's policy all writers but those who publish")
+	}
+	if p.Unique == "" {
+		return nil
+	}
+	key = escaped(repo.ProbeKey(p.Collection, p.Unique) + "-never")
+	if status, _, err = p.try(ctx, http.MethodDelete, key, nil); err == nil && (status == http.StatusNoContent || status == http.StatusAccepted) {
+		f.add(Error, fmt.Sprintf("anybody may delete: DELETE /%s without credentials is answered with %d", key, status),
+			"anybody may destroy the collection", "have the server refuse all methods but GET and HEAD, and the bucket's policy all writers but those who publish")
+	}
+	return err
+}
+
+// try makes a request that should be refused. A connection that ends is a refusal.
+func (p *Patient) try(ctx context.Context, method, path string, body []byte, header ...string) (status int, text string, err error) {
+	err = p.ask(ctx, method, path, body, 0, header, func(resp *http.Response) error {
+		start, err := io.ReadAll(io.LimitReader(resp.Body, 4096))
+		status, text = resp.StatusCode, string(start)
+		return err
+	})
+	if err != nil && ctx.Err() == nil {
+		return 0, "", nil
+	}
+	return status, text, err
+}
+
+// maxServed is how many objects of the inbox are asked for at the URL.
+const maxServed = 3
+
+// inboxServed: what lies in the private store is not to be had at the URL.
+func inboxServed(ctx context.Context, p *Patient, f *findings) error {
+	asked := 0
+	for e, err := range p.Inbox.List(ctx, p.Collection+"/") {
+		if err != nil {
+			return err
+		}
+		if _, ok := repo.ParsePrivate(e.Key); !ok {
+			continue
+		}
+		a, err := p.get(ctx, escaped(e.Key))
+		if err != nil {
+			return err
+		}
+		if a.status == http.StatusOK && int64(len(a.body)) == e.Size {
+			f.add(Error, fmt.Sprintf("/%s is served, and lies in the inbox", escaped(e.Key)), "everybody sees what is about to be published, and the sealed keys",
+				"keep the inbox in a bucket of its own, or have the server refuse its prefix")
+			return nil
+		}
+		if asked++; asked == maxServed {
 			return nil
 		}
 	}

@@ -3,6 +3,9 @@ package doctor
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"publisher/repo"
@@ -11,14 +14,14 @@ import (
 
 // published is what can be told from what is published.
 var published = []check{
-	{"promises", always, promises},
+	{"promises", needsPublished, promises},
 	{"expiry", needsView, expiry},
 	{"sizes", needsView, sizes},
 	{"roles", needsView, roles},
 }
 
 // promises: everything that is named is there, and what it should be. Of very many
-// targets a sample is read.
+// targets a sample is read, and of the others it is compared what the store lists.
 func promises(ctx context.Context, p *Patient, f *findings) error {
 	c := &repo.Checker{
 		Source: p.timed(p.Source), Collection: p.Collection, Trusted: p.Trusted, Timestamp: p.Timestamp, Snapshot: p.Snapshot,
@@ -35,10 +38,57 @@ func promises(ctx context.Context, p *Patient, f *findings) error {
 		case problem.Access:
 			f.add(Error, what, "clients cannot read it either, or nobody knows whether they can", "see why it is not given out, and run the same command again")
 		default:
-			f.add(Error, what, "clients refuse it, or do not find it", "restore it from a backup or a mirror; publisher check "+p.Collection+" --deep")
+			f.add(Error, what, whyBroken, restore+p.Collection+" --deep")
 		}
 	}
+	if p.view == nil || p.Store == nil || p.Deep {
+		return nil
+	}
+	return p.compareListing(ctx, f)
+}
+
+const (
+	whyBroken = "clients refuse it, or do not find it"
+	restore   = "restore it from a backup or a mirror; publisher check "
+)
+
+// compareListing compares all targets with what the store lists, where there are
+// more of them than the sample has.
+func (p *Patient) compareListing(ctx context.Context, f *findings) error {
+	listed, err := p.listed(ctx)
+	if err != nil || len(listed) <= maxSample {
+		return err
+	}
+	for e, err := range p.Store.List(ctx, repo.TargetsDir(p.Collection)+"/") {
+		if err != nil {
+			return err
+		}
+		if t, ok := listed[e.Key]; ok && t.Length == e.Size {
+			delete(listed, e.Key)
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(listed)) {
+		t := listed[key]
+		f.add(Error, fmt.Sprintf("target %q is not in the store with its %d bytes", t.Name, t.Length), whyBroken, restore+p.Collection+" --deep")
+	}
 	return nil
+}
+
+// listed is every target, by the key of its object.
+func (p *Patient) listed(ctx context.Context) (map[string]repo.Target, error) {
+	list, err := p.view.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all := map[string]repo.Target{}
+	for _, t := range list {
+		key, err := p.view.Key(t)
+		if err != nil {
+			return nil, err
+		}
+		all[key] = t
+	}
+	return all, nil
 }
 
 func expiry(ctx context.Context, p *Patient, f *findings) error {
@@ -115,8 +165,74 @@ func roles(_ context.Context, p *Patient, f *findings) error {
 	if n := p.view.Root().Signed.Version; n > maxSafeRoots {
 		f.add(Warning, fmt.Sprintf("there are %d roots", n), "some clients follow 32 new ones at one update: those that come with an old root have to try again", "ship clients with a newer root: publisher trust export "+p.Collection)
 	}
-	if n := len(p.view.Targets); n > maxSafeRoles+1 {
-		f.add(Warning, fmt.Sprintf("there are %d roles of targets", n), "three clients visit 32 for one target at most", "see that no name matches the paths of more than 32 of them: publisher delegation list "+p.Collection)
+	if n, name := p.mostVisited(); n > maxSafeRoles {
+		f.add(Warning, fmt.Sprintf("whoever looks for %q asks %d delegations", name, n), "three clients ask 32 for one target at most",
+			"give fewer of them paths that match the same names: publisher delegation list "+p.Collection)
 	}
 	return nil
+}
+
+// mostVisited is the name for which clients ask the most delegations, and how
+// many, among some names.
+func (p *Patient) mostVisited() (most int, found string) {
+	if len(p.view.Targets) <= maxSafeRoles+1 {
+		return 0, "" // there are no more to ask
+	}
+	for _, name := range p.names(max(100, 64_000/len(p.view.Targets))) {
+		v := visit{view: p.view, name: name, seen: map[string]bool{}}
+		v.role(tuf.RoleTargets)
+		if n := len(v.seen) - 1; n > most {
+			most, found = n, name
+		}
+	}
+	return most, found
+}
+
+// names is at most so many that somebody may look for: names that match the paths
+// of a delegation, for every other one that of a target.
+func (p *Patient) names(limit int) []string {
+	var matching, listed []string
+	for _, role := range slices.Sorted(maps.Keys(p.view.Targets)) {
+		f := p.view.Targets[role]
+		listed = append(listed, slices.Sorted(maps.Keys(f.Signed.Targets))...)
+		if f.Signed.Delegations == nil {
+			continue
+		}
+		for _, d := range f.Signed.Delegations.Roles {
+			if len(d.Paths) > 0 {
+				matching = append(matching, strings.NewReplacer("*", "x", "?", "x").Replace(d.Paths[0]))
+			}
+		}
+	}
+	matching = matching[:min(len(matching), limit/2)]
+	return append(matching, listed[:min(len(listed), limit-len(matching))]...)
+}
+
+// A visit is the search for one name; TUF specification, section 5.6.7.
+type visit struct {
+	view *repo.View
+	name string
+	seen map[string]bool
+}
+
+// role reports whether the search ends there.
+func (v *visit) role(role string) bool {
+	f := v.view.Targets[role]
+	if f == nil || v.seen[role] {
+		return false
+	}
+	v.seen[role] = true
+	if _, ok := f.Signed.Targets[v.name]; ok {
+		return true
+	}
+	if f.Signed.Delegations == nil {
+		return false
+	}
+	for i := range f.Signed.Delegations.Roles {
+		d := &f.Signed.Delegations.Roles[i]
+		if repo.Delegates(d, v.name) && (v.role(d.Name) || d.Terminating) {
+			return true
+		}
+	}
+	return false
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"maps"
+	"math"
 	"net/http"
 	"slices"
 	"strconv"
@@ -160,29 +161,30 @@ func (p *Patient) roots(ctx context.Context) ([]object, error) {
 
 // targets is a sample of them.
 func (p *Patient) targets(ctx context.Context) ([]object, error) {
-	list, err := p.view.List(ctx)
+	listed, err := p.listed(ctx)
 	if err != nil {
 		return nil, err
 	}
-	names, listed := map[string]string{}, map[string]tuf.TargetFile{}
-	for _, t := range list {
-		key, err := p.view.Key(t)
-		if err != nil {
-			return nil, err
-		}
-		names[key], listed[key] = "target "+strconv.Quote(t.Name), t.TargetFile
+	look, read := p.pick(listed)
+	var all []object
+	for _, key := range look {
+		t := listed[key]
+		all = append(all, object{key, "target " + strconv.Quote(t.Name), t.TargetFile, !read[key]})
+	}
+	return all, nil
+}
+
+// pick chooses among targets as a Checker with the same sample does.
+func (p *Patient) pick(listed map[string]repo.Target) (look []string, read map[string]bool) {
+	files := map[string]tuf.TargetFile{}
+	for key, t := range listed {
+		files[key] = t.TargetFile
 	}
 	s := p.sample()
 	if s == nil {
-		s = &repo.Sample{Targets: len(listed), Bytes: 1 << 62}
+		s = &repo.Sample{Targets: len(files), Bytes: math.MaxInt64}
 	}
-	look, read := s.Pick(listed)
-	p.looked = Looked{len(read), len(listed)}
-	var all []object
-	for _, key := range look {
-		all = append(all, object{key, names[key], listed[key], !read[key]})
-	}
-	return all, nil
+	return s.Pick(files)
 }
 
 // fetch asks for an object and compares it with what it should be.

@@ -75,12 +75,13 @@ func (h *hurried) Read(p []byte) (int, error) {
 }
 
 func (h *hurried) end() {
-	h.cancel(fmt.Errorf("timeout: not done after %v: %w", time.Since(h.began).Round(time.Second), context.DeadlineExceeded))
+	h.cancel(fmt.Errorf("timeout: not done after %v: %w", time.Since(h.began).Round(100*time.Millisecond), context.DeadlineExceeded))
 }
 
-// cause is why a read has failed: a driver says that it was cancelled.
+// cause is why a read has failed: a driver says that it was cancelled, or that
+// this is the end, where the server ends its answer as it sees that.
 func (h *hurried) cause(err error) error {
-	if cause := context.Cause(h.ctx); err != nil && err != io.EOF && cause != nil {
+	if cause := context.Cause(h.ctx); err != nil && cause != nil {
 		return cause
 	}
 	return err

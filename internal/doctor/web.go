@@ -58,7 +58,7 @@ func (p *Patient) ask(
 	if err != nil && limited.Err() == nil {
 		err = p.request(limited, method, path, body, header, use)
 	}
-	if err != nil && limited.Err() != nil && ctx.Err() == nil {
+	if limited.Err() != nil && ctx.Err() == nil { // what came until then may look whole
 		return fmt.Errorf("%s /%s: not done after %v: %w", method, path, limit, limited.Err())
 	}
 	return err
@@ -133,19 +133,55 @@ func (a *answer) cached() bool {
 	return false
 }
 
-// fresh is for how long caches may keep the answer without asking; known is
+// told is the headers by which a server tells caches how long to keep an answer:
+// all of them, and those of a CDN (RFC 9213).
+var told = []string{"Cache-Control", "CDN-Cache-Control", "Surrogate-Control"}
+
+// fresh is for how long caches may serve the answer without asking first; known is
 // false if it does not say.
 func (a *answer) fresh() (d time.Duration, known bool) {
-	for directive := range strings.SplitSeq(a.header.Get("Cache-Control"), ",") {
-		name, value, _ := strings.Cut(strings.ToLower(strings.TrimSpace(directive)), "=")
-		switch name {
-		case "no-cache", "no-store":
-			return 0, true
-		case "max-age", "s-maxage":
-			if told, ok := seconds(strings.Trim(value, `"`)); ok {
-				d, known = max(d, told), true
-			}
+	for _, name := range told {
+		if keep, ok := directives(strings.Join(a.header.Values(name), ",")); ok {
+			d, known = max(d, keep), true
 		}
 	}
+	if known {
+		return d, true
+	}
+	return a.expires()
+}
+
+// directives reads a Cache-Control: RFC 9111, section 5.2.2, and RFC 5861, section 3.
+func directives(text string) (d time.Duration, known bool) {
+	var stale time.Duration
+	for directive := range strings.SplitSeq(text, ",") {
+		name, value, _ := strings.Cut(strings.ToLower(strings.TrimSpace(directive)), "=")
+		n, ok := seconds(strings.Trim(value, `"`))
+		switch {
+		case name == "no-cache", name == "no-store":
+			return 0, true
+		case ok && (name == "max-age" || name == "s-maxage"):
+			d, known = max(d, n), true
+		case ok && name == "stale-while-revalidate":
+			stale = n
+		}
+	}
+	if stale > 0 {
+		return d + stale, true
+	}
 	return d, known
+}
+
+// expires reads the older header; RFC 9111, section 5.3: what is no date is past.
+func (a *answer) expires() (time.Duration, bool) {
+	text := a.header.Get("Expires")
+	if text == "" {
+		return 0, false
+	}
+	at, err := http.ParseTime(text)
+	date, errDate := http.ParseTime(a.header.Get("Date"))
+	if err != nil || errDate != nil {
+		return 0, true
+	}
+	return max(0, at.Sub(date)), true
 }

@@ -86,7 +86,8 @@ func TestFresh(t *testing.T) {
 	const ever = time.Second << 31
 	for text, want := range map[string]time.Duration{
 		"": -1, "no-cache": 0, "max-age=60": time.Minute, `max-age="60"`: time.Minute, "max-age=-1": -1,
-		"max-age=9223372037": ever, "s-maxage=99999999999999999999": ever,
+		"max-age=9223372037": ever, "max-age=60, stale-while-revalidate=30": 90 * time.Second, "stale-while-revalidate=30": 30 * time.Second,
+		"no-cache, stale-while-revalidate=30": 0, "max-age=0": 0, "s-maxage=99999999999999999999": ever,
 	} {
 		a := answer{header: http.Header{"Cache-Control": {text}}}
 		got, known := a.fresh()
