@@ -97,6 +97,7 @@ func TestWindowsRefused(t *testing.T) {
 		"02:00-02:00":         `"02:00-02:00" is no time at all`,
 		"24:00-02:00":         `"24:00-02:00" is no time at all`,
 		"monday 02:00-05:00":  `"monday" is not a day`,
+		"day-mon 02:00-05:00": `"day-mon" is not a day`,
 		"mon-day 02:00-05:00": `"mon-day" is not a day`,
 		"2:00-05:00":          `"2:00" is not a time of day`,
 		"02:00-25:00":         `"25:00" is not a time of day`,
