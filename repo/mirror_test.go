@@ -503,7 +503,15 @@ type plainStore struct{ storage.Store }
 // may be newer than the source, and is not replaced. Where only its signatures are
 // damaged it is, by the whole file.
 func TestMirrorOfUnknownAge(t *testing.T) {
-	w := mirrored(t)
+	plain := newWorld(t)
+	plain.mustPublish(add("a", "one"))
+	for name, w := range map[string]*world{"plain": plain, "while old and new keys sign together": mirrored(t)} {
+		t.Run(name, w.unknownAge)
+	}
+}
+
+func (w *world) unknownAge(t *testing.T) {
+	w.t = t
 	old := copyStore(t, w.store, func() time.Time { return w.now })
 	w.mustPublish(add("c", "five"))
 	to := w.newMemory()

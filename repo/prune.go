@@ -39,7 +39,7 @@ func (p *Pruner) Find(ctx context.Context, v *View) (Garbage, error) {
 		return nil, fmt.Errorf("%v is too short to keep what is not published any more: at least %v", p.Keep, MinKeep)
 	}
 	c := p.collector()
-	if err := c.checkClock(ctx); err != nil && !errors.Is(err, ErrNotPublished) {
+	if err := c.checkClock(ctx); err != nil {
 		return nil, err
 	}
 	reached, err := p.reach(ctx, v)

@@ -7,14 +7,17 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/sha512"
+	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -169,12 +172,15 @@ func (f *foreign) serve() string {
 	return srv.URL + f.BelowURL + "/"
 }
 
-// tree is every file below a directory.
+// tree is every file below a directory, which need not be there.
 func tree(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	files := map[string]string{}
 	err := fs.WalkDir(os.DirFS(dir), ".", func(name string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
+		if errors.Is(err, fs.ErrNotExist) || err == nil && d.IsDir() {
+			return nil
+		}
+		if err != nil {
 			return err
 		}
 		data, err := fs.ReadFile(os.DirFS(dir), name)
@@ -236,6 +242,51 @@ func TestMirrorForeign(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestMirrorForeignCut: a server that breaks off in the middle of an answer, and
+// gives no other from then on, leaves no mirror, or a whole one; the same command
+// goes on.
+func TestMirrorForeignCut(t *testing.T) {
+	f := &foreign{Spec: "1.0.31", Roots: 2, Trusted: 1, Listed: true}
+	f.make(t)
+	whole := tree(t, f.dir)
+	files := http.FileServer(http.Dir(f.dir))
+	var asked, last atomic.Int64
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if n := asked.Add(1); n >= last.Load() {
+			w.Header().Set("Content-Length", "100")
+			_, _ = w.Write([]byte("{"))
+			panic(http.ErrAbortHandler)
+		}
+		files.ServeHTTP(w, r)
+	}))
+	defer srv.Close()
+	work := t.TempDir()
+	for n := int64(1); ; n++ {
+		store := filepath.Join(work, fmt.Sprint("mirror", n))
+		typed := []string{"mirror", srv.URL, "file://" + store, "--root", f.trusted(), "--as", testCollection}
+		asked.Store(0)
+		last.Store(n)
+		_, talk, err := runIn(t, work, typed...)
+		there := tree(t, filepath.Join(store, filepath.FromSlash(testCollection)))
+		if _, published := there["metadata/timestamp.json"]; published != (err == nil) {
+			t.Errorf("cut at request %d: published %v, %v\n%s", n, published, err, talk)
+		}
+		last.Store(math.MaxInt64)
+		if _, talk, err := runIn(t, work, typed...); err != nil {
+			t.Errorf("after a cut at request %d: %v\n%s", n, err, talk)
+		}
+		if diff := cmp.Diff(whole, tree(t, filepath.Join(store, filepath.FromSlash(testCollection)))); diff != "" {
+			t.Errorf("cut at request %d, the mirror is another (-source +mirror):\n%s", n, diff)
+		}
+		if err == nil {
+			if n < 9 {
+				t.Errorf("only %d requests were cut", n-1)
+			}
+			return
+		}
 	}
 }
 
