@@ -442,6 +442,9 @@ func hint(r *repo.Receipt) string {
 	if errors.Is(r.Err(), repo.ErrPublished) {
 		return "publisher trust add " + r.Collection + " --root FILE to use the one that is there, or choose another name"
 	}
+	if r.Refused.Missing != "" {
+		return "publisher publish " + r.Collection + " sends the target again"
+	}
 	switch r.Refused.Error {
 	case keysMoved:
 		return "what is staged stays: ask the owner of " + r.Collection + " who signs it now, then publisher trust set " + r.Collection + " --online SIGNER; or have the owner publish it"

@@ -134,6 +134,24 @@ func (e *Rejection) Misnamed() (parent string, ok bool) {
 	return parent, ok
 }
 
+// A MissingError is the reason of a Rejection: a target that is new, and that the
+// store does not have. It wraps fs.ErrNotExist where the store has just said so,
+// and not where a receipt does.
+type MissingError struct {
+	Name string
+	Err  error
+}
+
+func (e *MissingError) Error() string {
+	text := fmt.Sprintf("target %q is not in the store", e.Name)
+	if e.Err == nil {
+		return text
+	}
+	return text + ": " + e.Err.Error()
+}
+
+func (e *MissingError) Unwrap() error { return e.Err }
+
 // rootExpired ends the rejection of what nobody could see, because it is the
 // published root that has expired.
 const rootExpired = ": clients take nothing until there is a new one"

@@ -302,6 +302,7 @@ type Refusal struct {
 	Version int64  `json:"version,omitzero"`
 	Error   string `json:"error"`
 	Hint    string `json:"hint,omitempty"`
+	Missing string `json:"missing,omitempty"` // a target that the store did not have
 }
 
 // The kinds of refusals.
@@ -324,7 +325,12 @@ func refusalOf(err error) *Refusal {
 	case errors.Is(err, ErrPublished):
 		return &Refusal{Kind: refusedPublished, Error: err.Error()}
 	case errors.As(err, &rejection):
-		return &Refusal{Kind: refusedRejected, Role: rejection.Role, Error: rejection.Reason.Error()}
+		r := &Refusal{Kind: refusedRejected, Role: rejection.Role, Error: rejection.Reason.Error()}
+		var missing *MissingError
+		if errors.As(err, &missing) && len(missing.Name) <= maxText {
+			r.Missing = missing.Name
+		}
+		return r
 	}
 	return nil
 }
@@ -342,6 +348,9 @@ func (r *Receipt) Err() error {
 		return &BurnedError{Role: r.Refused.Role, Version: r.Refused.Version}
 	case refusedPublished:
 		return ErrPublished
+	}
+	if r.Refused.Missing != "" {
+		return &Rejection{Role: r.Refused.Role, Reason: &MissingError{Name: r.Refused.Missing}}
 	}
 	return &Rejection{Role: r.Refused.Role, Reason: errors.New(r.Refused.Error)}
 }

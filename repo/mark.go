@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"time"
 
 	"github.com/go-json-experiment/json"
 
@@ -21,11 +22,24 @@ const maxMark = 4 << 20
 // removed from it as garbage. Nothing was written. In a moment it is gone, and
 // can be uploaded.
 type CollectedError struct {
-	Name string
+	Name  string
+	Since time.Time // zero if the store does not say
 }
 
 func (e *CollectedError) Error() string {
-	return fmt.Sprintf("target %q is being removed by garbage collection", e.Name)
+	text := fmt.Sprintf("target %q is being removed by garbage collection", e.Name)
+	if e.Since.IsZero() {
+		return text
+	}
+	return text + ", since " + e.Since.UTC().Format(time.RFC3339)
+}
+
+// interruptedAfter is how old the mark of a run is that has most likely died: it
+// takes seconds to remove what one names.
+const interruptedAfter = 15 * time.Minute
+
+func (e *CollectedError) interrupted(now time.Time) bool {
+	return !e.Since.IsZero() && now.Sub(e.Since) > interruptedAfter
 }
 
 // mark is the form of the object that names what is about to be removed.
@@ -113,7 +127,11 @@ func checkMark(ctx context.Context, s storage.Getter, collection, name, key stri
 	case err != nil:
 		return err
 	case slices.Contains(keys, key):
-		return &CollectedError{Name: name}
+		info, err := storage.Stat(ctx, s, GarbageKey(collection))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return &CollectedError{Name: name, Since: info.Modified}
 	}
 	return nil
 }

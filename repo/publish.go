@@ -51,6 +51,9 @@ type Publisher struct {
 	// Open opens the bytes of an added target.
 	Open func(Change) (Body, error)
 
+	// Pause, if set, waits in place of a timer for a garbage collection to end.
+	Pause func(ctx context.Context, going *CollectedError, d time.Duration) error
+
 	// Uploading, if set, is told of every n bytes that are sent, and of n bytes
 	// that need not be sent, as they pass.
 	Uploading func(n int64)
@@ -63,15 +66,17 @@ type Published struct {
 }
 
 // Publish applies changes to the newest version of the collection and publishes
-// the result. If others publish meanwhile it starts again from theirs. Any
+// the result. If others publish meanwhile it starts again from theirs; if garbage
+// collection takes a target that it has found in the store, it sends that. Any
 // error leaves the published version as it is, or complete; to run it again
 // does no harm.
 //
 // Errors to decide by: *ChangeError for a change that cannot be applied,
 // *DraftError where keys of others must sign too, *ThresholdError where no key is
-// at hand at all, *VerifyError for a collection that cannot be trusted, and those
+// at hand at all, *CollectedError where a garbage collection does not end, *VerifyError for a collection that cannot be trusted, and those
 // of Commit.
 func (p *Publisher) Publish(ctx context.Context, changes []Change) (*Published, error) {
+	r := &restarts{taken: map[string]int64{}}
 	for lost := range maxRaces {
 		if err := giveWay(ctx, lost); err != nil {
 			return nil, err
@@ -80,7 +85,7 @@ func (p *Publisher) Publish(ctx context.Context, changes []Change) (*Published, 
 		if err != nil || plan.Empty() {
 			return &Published{Plan: plan}, err
 		}
-		sub, draft, err := p.signFree(ctx, plan)
+		sub, draft, err := p.signFree(ctx, plan, r.taken)
 		if err != nil {
 			return nil, err
 		}
@@ -93,21 +98,18 @@ func (p *Publisher) Publish(ctx context.Context, changes []Change) (*Published, 
 		if draft != nil {
 			return &Published{Plan: plan}, draft
 		}
-		receipt, err := p.commit(ctx, plan, sub)
-		var stale *StaleError
-		if !errors.As(err, &stale) {
+		receipt, err := p.commit(ctx, plan, sub, r.taken)
+		again, err := p.again(ctx, r, plan, sub, err)
+		if !again || err != nil {
 			return &Published{Plan: plan, Receipt: receipt}, err
 		}
-		// Somebody else was faster. What was uploaded stays useful; what was
-		// signed is made again on top of theirs.
 	}
 	return nil, fmt.Errorf("publish: %w, %d times in a row", storage.ErrConflict, maxRaces)
 }
 
 // signFree signs a plan. Where signatures are missing it makes a draft, under
 // numbers that nobody has taken.
-func (p *Publisher) signFree(ctx context.Context, plan *Plan) (sub *Submission, draft *DraftError, err error) {
-	taken := map[string]int64{}
+func (p *Publisher) signFree(ctx context.Context, plan *Plan, taken map[string]int64) (sub *Submission, draft *DraftError, err error) {
 	sub, err = p.free(ctx, taken, func() (*Submission, error) { return p.sign(ctx, plan, taken) })
 	if errors.As(err, &draft) {
 		err = nil
@@ -117,8 +119,7 @@ func (p *Publisher) signFree(ctx context.Context, plan *Plan) (sub *Submission, 
 
 // commit submits a plan, signed again under the next number as long as others,
 // who are not done, have taken those before.
-func (p *Publisher) commit(ctx context.Context, plan *Plan, sub *Submission) (*Receipt, error) {
-	taken := map[string]int64{}
+func (p *Publisher) commit(ctx context.Context, plan *Plan, sub *Submission, taken map[string]int64) (*Receipt, error) {
 	for {
 		receipt, err := p.Commit(ctx, plan.base, sub)
 		var burned *BurnedError

@@ -569,7 +569,7 @@ func (p *proposal) lookAt(ctx context.Context, store storage.Getter, key string,
 	info, wrong, err := compareObject(ctx, store, key, t.Name, t.TargetFile, false)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return info, reject(t.Role, "target %q is not in the store: %w", t.Name, err)
+		return info, &Rejection{Role: t.Role, Reason: &MissingError{t.Name, err}}
 	case err != nil:
 		return info, fmt.Errorf("look at target %q: %w", t.Name, err)
 	case wrong != nil:

@@ -165,7 +165,7 @@ var diagnoses = []struct {
 	{as[*repo.GraceError], exitConflict, "run the same command again after that time"},
 	{as[*repo.DraftError], exitDraft, "publisher sign COLLECTION"},
 	{is(repo.ErrNoRoot), exitNotFound, "publisher sign COLLECTION shows whose signatures its first root needs"},
-	{as[*repo.CollectedError], exitConflict, "run the same command again in a moment"},
+	{as[*repo.CollectedError], exitConflict, collectedHint},
 	{is(repo.ErrOther), exitConflict, "publisher mirror SRC DST with a DST that is empty, or was copied from this source"},
 	{as[*repo.DamagedError], exitVerification, "if nobody else writes there, remove that object from the mirror and run the same command again: it is copied anew"},
 	{is(repo.ErrUnversioned), exitFailed, "ask its publisher for consistent snapshots, or copy its files while nobody reads the mirror"},
@@ -200,6 +200,10 @@ const (
 	verifyHint  = "do not use what you have; publisher check COLLECTION lists everything that is wrong"
 	restoreHint = "publisher check COLLECTION lists everything that is wrong: restore that from a backup or a mirror"
 )
+
+// collectedHint is for what a garbage collection keeps from being published, which
+// has been waited for already.
+const collectedHint = "run the same command again later; if that collection was interrupted, publisher gc COLLECTION goes on with it"
 
 const unreachable = "check that the store can be reached, and run the same command again"
 

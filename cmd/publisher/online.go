@@ -178,9 +178,9 @@ func (r signerRef) localClient(client *awshttp.BuildableClient) config.HTTPClien
 	})
 }
 
-// ask sends a request and reads the answer. The error is a *repo.GraceError or a
-// *soonError if it is to be asked again later; what else the signer says of an error is told
-// as ours is.
+// ask sends a request and reads the answer. The error is a *repo.GraceError, a
+// *soonError or a *collectedError if it is to be asked again later; what else the
+// signer says of an error is told as ours is.
 func (s *signerClient) ask(ctx context.Context, request lambda.Request, answer any) error {
 	payload, err := json.Marshal(request)
 	if err != nil {
@@ -228,6 +228,12 @@ func (s *signerClient) unreached(err error) error {
 // again in some seconds.
 type soonError struct{ error }
 
+// A collectedError is that a target is being removed as garbage: to ask again helps
+// when that has ended.
+type collectedError struct{ error }
+
+func (e *collectedError) Unwrap() error { return e.error }
+
 // failureOf is the error that the signer had.
 func failureOf(payload []byte) error {
 	var f lambda.Failure
@@ -243,7 +249,8 @@ func failureOf(payload []byte) error {
 	case lambda.FailureVerification:
 		told.code = exitVerification
 	case lambda.FailureCollected:
-		told.code, told.hint = exitConflict, "run the same command again in a moment"
+		told.code, told.hint = exitConflict, collectedHint
+		return &collectedError{told}
 	case lambda.FailureSoon:
 		return &soonError{told.err}
 	}

@@ -46,7 +46,7 @@ func TestFailureOf(t *testing.T) {
 		{`{"errorMessage":"verify 1.root.json: bad","errorType":"Verification"}`, "the signer: verify 1.root.json: bad", "run the same command again; the log of the signer tells more", exitVerification},
 		{`{"errorMessage":"keys are being replaced; it goes on at 2026-01-02T03:04:05Z","errorType":"Grace"}`, "keys are being replaced; it goes on at 2026-01-02T03:04:05Z", "run the same command again after that time", exitConflict},
 		{`{"errorMessage":"Task timed out after 3.00 seconds"}`, "the signer: Task timed out after 3.00 seconds", "run the same command again; the log of the signer tells more", exitFailed},
-		{`{"errorMessage":"target \"a\" is being removed","errorType":"Collected"}`, `the signer: target "a" is being removed`, "run the same command again in a moment", exitConflict},
+		{`{"errorMessage":"target \"a\" is being removed","errorType":"Collected"}`, `the signer: target "a" is being removed`, collectedHint, exitConflict},
 		{`<html>`, "the signer: it failed without a word", "run the same command again; the log of the signer tells more", exitFailed},
 	} {
 		err := failureOf([]byte(row.payload))

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -194,7 +195,7 @@ func (a *app) publishChanges(ctx context.Context, drafts *openDrafts, p *repo.Pu
 	c := drafts.c
 	drafts.attach(p, o)
 	advance, finish := a.progress("uploading", uploadSize(changes))
-	p.Uploading = advance
+	p.Uploading, p.Pause = advance, a.outlast()
 	a.debugf("%s, at most %d bytes to upload", counted(len(changes), "staged change"), uploadSize(changes))
 	stop := a.tellEnding(ctx)
 	var done *repo.Published
@@ -220,6 +221,18 @@ func (a *app) publishChanges(ctx context.Context, drafts *openDrafts, p *repo.Pu
 	}
 	a.debugPublished(done)
 	return done, nil
+}
+
+// outlast waits for a garbage collection to end, and says so once.
+func (a *app) outlast() func(context.Context, *repo.CollectedError, time.Duration) error {
+	told := false
+	return func(ctx context.Context, going *repo.CollectedError, d time.Duration) error {
+		if !told {
+			a.infof("%v", going)
+		}
+		told = true
+		return a.sleep(ctx, d)
+	}
 }
 
 // debugPublished tells from which versions on what was published.
@@ -320,6 +333,8 @@ func (a *app) explain(c *trust.Collection, err error) error {
 		return err // no change is to blame, and the signer has said what to do
 	case refused.Untimely():
 		return a.clockHint(c, err)
+	case a.sends(c, refused):
+		return &cliError{err: err, hint: "publisher publish " + c.Name() + " sends it again", code: exitConflict}
 	case refused.Role != tuf.RoleRoot:
 		if parent, ok := refused.Misnamed(); ok {
 			return hinted(err, "publisher delegation add %[1]s %[2]s/NAME: what %[2]s delegates has names below its own", c.Name(), parent)
@@ -329,6 +344,19 @@ func (a *app) explain(c *trust.Collection, err error) error {
 		return hinted(err, "publisher root %s --renew", c.Name())
 	}
 	return err
+}
+
+// sends reports whether something is refused because the store lost a target whose
+// file is here: to run it again helps.
+func (a *app) sends(c *trust.Collection, refused *repo.Rejection) bool {
+	var missing *repo.MissingError
+	if !errors.As(refused, &missing) {
+		return false
+	}
+	staged, err := a.staged(c)
+	return err == nil && slices.ContainsFunc(staged, func(change repo.Change) bool {
+		return change.Name == missing.Name && change.Source != ""
+	})
 }
 
 // clockHint is for what was just signed, and has expired or lasts too long by the

@@ -113,9 +113,27 @@ func (l *leaving) Put(ctx context.Context, key string, body io.ReadSeeker, prev 
 	return l.Store.Put(ctx, key, body, prev)
 }
 
-// answer asks for the receipt of a submission. Where asking fails, it may have
-// been answered all the same.
+// answer asks for the receipt of a submission, again if garbage collection is to
+// end first: then what it has removed is missing, or it has spared it.
 func (o *online) answer(ctx context.Context, box repo.Inbox, p trust.Pending) (*repo.Receipt, error) {
+	for tries := 0; ; tries++ {
+		r, err := o.answerNow(ctx, box, p)
+		var going *collectedError
+		pause, ok := repo.CollectionPause(tries)
+		if !errors.As(err, &going) || !ok {
+			return r, err
+		}
+		if tries == 0 {
+			o.app.infof("%v", going)
+		}
+		if err := o.app.sleep(ctx, pause); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// answerNow asks once. Where asking fails, it may have been answered all the same.
+func (o *online) answerNow(ctx context.Context, box repo.Inbox, p trust.Pending) (*repo.Receipt, error) {
 	return o.app.outwait(ctx, func() (*repo.Receipt, error) {
 		defer o.app.wait("waiting for the signer")()
 		r := &repo.Receipt{}
@@ -178,8 +196,9 @@ func (o *online) done(p trust.Pending) error {
 var errWaiting = errors.New("a submission is waiting for the signer")
 
 // settle deals with what an earlier run has left: it returns the receipt of
-// what is published by now, nil if nothing is. What another was faster than is
-// forgotten: the changes are staged still.
+// what is published by now, nil if nothing is. What another was faster than, and
+// what lacked a target, is forgotten: the changes are staged still, and the target
+// is sent again.
 func (o *online) settle(ctx context.Context) (*repo.Receipt, error) {
 	p, ok, err := pending(o.c)
 	if err != nil || !ok {
@@ -190,7 +209,7 @@ func (o *online) settle(ctx context.Context) (*repo.Receipt, error) {
 		return nil, err
 	}
 	err = o.judge(receipt)
-	if errors.Is(err, storage.ErrConflict) {
+	if errors.Is(err, storage.ErrConflict) || as[*repo.MissingError](err) {
 		return nil, nil
 	}
 	if err != nil {
