@@ -136,3 +136,38 @@ func TestInboxDamaged(t *testing.T) {
 		t.Errorf("a receipt is read as %+v, %v", r, err)
 	}
 }
+
+// TestMirrorDamaged: what was changed behind the store of a mirror is named, and
+// copied anew once it is removed.
+func TestMirrorDamaged(t *testing.T) {
+	w := newWorld(t)
+	w.mustPublish(add("a", "one"))
+	old := w.newMemory()
+	w.mustMirror(old)
+	v := w.view()
+	there := map[string]string{
+		"timestamp": repo.TimestampKey(collection),
+		"root":      repo.SlotKey(collection, "root", 1),
+		"snapshot":  repo.SlotKey(collection, "snapshot", v.Snapshot.Signed.Version),
+		"targets":   repo.SlotKey(collection, "targets", v.Snapshot.Signed.Meta["targets.json"].Version),
+	}
+	for name, key := range there {
+		to := copyStore(t, old, w.committer().Now).(*storage.Memory)
+		_, err := w.mirror(&flipped{to, map[string]byte{key: 1}})
+		bad, ok := errors.AsType[*repo.DamagedError](err)
+		if !ok || bad.Key != key || !errors.Is(err, storage.ErrDamaged) {
+			t.Errorf("%s: %v, want a DamagedError of it", name, err)
+		}
+		info, err := to.Stat(t.Context(), key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := to.Delete(t.Context(), key, info.Version); err != nil {
+			t.Fatal(err)
+		}
+		w.mustMirror(to)
+		if diff := cmp.Diff(objects(t, old), objects(t, to)); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+	}
+}

@@ -303,6 +303,8 @@ func (c *copying) write(ctx context.Context, role string, version int64, data []
 		return nil
 	case err == nil, errors.Is(err, storage.ErrTooLarge):
 		return otherSlot(role, version)
+	case errors.Is(err, storage.ErrDamaged):
+		return &DamagedError{key, err}
 	case !errors.Is(err, fs.ErrNotExist):
 		return err
 	}

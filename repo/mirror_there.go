@@ -80,6 +80,8 @@ func (c *copying) compareRoots(ctx context.Context) error {
 			c.newest = root
 		case err == nil, errors.Is(err, storage.ErrTooLarge):
 			return otherSlot(tuf.RoleRoot, n)
+		case errors.Is(err, storage.ErrDamaged):
+			return &DamagedError{SlotKey(c.collection(), tuf.RoleRoot, n), err}
 		default:
 			return err
 		}
@@ -102,7 +104,7 @@ func (c *copying) published(ctx context.Context) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	if err != nil && !errors.Is(err, storage.ErrTooLarge) {
+	if err != nil && !isWrecked(err) {
 		return err
 	}
 	if err == nil {
@@ -194,7 +196,7 @@ func (c *copying) moved(ctx context.Context) (bool, error) {
 // does not verify it, or it is not there.
 func verifiedThere[T tuf.Content](ctx context.Context, c *copying, role string, meta tuf.MetaFile) (*tuf.File[T], error) {
 	data, _, err := storage.Read(ctx, c.Store, SlotKey(c.collection(), role, meta.Version), maxMetadata)
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) || isWrecked(err) {
 		return nil, nil
 	}
 	if err != nil {
