@@ -2,6 +2,7 @@ package repo_test
 
 import (
 	"crypto/sha512"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -152,5 +153,18 @@ func TestMirrorStranger(t *testing.T) {
 	s.lose(s.store, repo.SlotKey(collection, tuf.RoleRoot, 2))
 	if _, err := s.mirror(rest); err == nil {
 		t.Error("the trusted root is gone, and nothing is said")
+	}
+}
+
+// TestMirrorKeepsOwnRoots: of a collection of ours all roots were promised, also to
+// those who trust a later one.
+func TestMirrorKeepsOwnRoots(t *testing.T) {
+	w := mirrored(t)
+	w.root = []byte(objects(t, w.store)[repo.SlotKey(collection, tuf.RoleRoot, 2)])
+	w.store = copyStore(t, w.store, func() time.Time { return w.now })
+	w.mustMirror(w.newMemory())
+	w.lose(w.store, repo.SlotKey(collection, tuf.RoleRoot, 1))
+	if _, err := w.mirror(w.newMemory()); !errors.As(err, new(*repo.VerifyError)) {
+		t.Errorf("its first root is gone: %v", err)
 	}
 }

@@ -171,3 +171,100 @@ func TestPruneRefuses(t *testing.T) {
 		t.Errorf("left are %q", keys)
 	}
 }
+
+// pruner is of a mirror that has garbage, and the garbage.
+func (w *world) pruner(to storage.Store) (*repo.Pruner, *repo.View, repo.Garbage) {
+	w.t.Helper()
+	v := w.view()
+	if _, err := v.List(w.t.Context()); err != nil {
+		w.t.Fatal(err)
+	}
+	p := &repo.Pruner{Store: to, Collection: collection, Now: w.now, Keep: repo.DefaultKeep}
+	garbage, err := p.Find(w.t.Context(), v)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return p, v, garbage
+}
+
+// newPruneWorld has a mirror whose only garbage is the target old.
+func newPruneWorld(t *testing.T) (w *world, to *storage.Memory, old string) {
+	w = newGarbageWorld(t)
+	w.mustPublish(add("a", "one"))
+	to = w.newMemory()
+	old = repo.TargetKey(collection, "old", sum("old"))
+	w.put(to, old, "old")
+	w.days(60)
+	w.mustMirror(to)
+	return w, to, old
+}
+
+// TestPruneMeanwhile: what was found is looked at again before it goes.
+func TestPruneMeanwhile(t *testing.T) {
+	for name, row := range map[string]struct {
+		meanwhile func(w *world, to storage.Store, old string)
+		stays     bool
+	}{
+		"nothing":                      {func(*world, storage.Store, string) {}, false},
+		"another copy needs it":        {func(w *world, to storage.Store, _ string) { w.mustPublish(add("old", "old")); w.mustMirror(to) }, true},
+		"it was written anew":          {func(w *world, to storage.Store, old string) { w.lose(to, old); w.put(to, old, "old") }, true},
+		"somebody else has removed it": {func(w *world, to storage.Store, old string) { w.lose(to, old) }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, to, old := newPruneWorld(t)
+			p, v, garbage := w.pruner(to)
+			if len(garbage) != 1 || garbage[0].Key != old {
+				t.Fatalf("the garbage is %v", garbage)
+			}
+			row.meanwhile(w, to, old)
+			n, err := p.Remove(t.Context(), v, garbage)
+			want := 0
+			if name == "nothing" {
+				want = 1
+			}
+			if err != nil || n != want {
+				t.Errorf("%d gone, %v", n, err)
+			}
+			if _, found := objects(t, to)[old]; found != row.stays {
+				t.Errorf("it is there: %v", found)
+			}
+			w.with(t, to, w.newCache()).mustBeClean()
+		})
+	}
+}
+
+// TestPruneFails: what cannot be listed or removed is an error, and what is not
+// there any more is none.
+func TestPruneFails(t *testing.T) {
+	w, to, _ := newPruneWorld(t)
+	p, v, garbage := w.pruner(to)
+	for n := 1; n <= 3; n++ {
+		p.Store = failing(to, "LIST", n, storagetest.Lost)
+		if _, err := p.Find(t.Context(), v); !errors.Is(err, storagetest.ErrInjected) {
+			t.Errorf("listing %d lost: %v", n, err)
+		}
+	}
+	p.Store = failing(to, "DELETE", 1, storagetest.Lost)
+	if n, err := p.Remove(t.Context(), v, garbage); n != 0 || !errors.Is(err, storagetest.ErrInjected) {
+		t.Errorf("a request to remove was lost: %d gone, %v", n, err)
+	}
+	p.Store = failing(to, "DELETE", 1, storagetest.AppliedAgain)
+	if n, err := p.Remove(t.Context(), v, garbage); n != 0 || err != nil {
+		t.Errorf("it has changed: %d gone, %v", n, err)
+	}
+	p.Store = to
+	w.put(to, repo.SlotKey(collection, tuf.RoleSnapshot, 1000), "{}")
+	if _, err := p.Find(t.Context(), v); !errors.As(err, new(*repo.DamagedError)) {
+		t.Errorf("a snapshot that is none: %v", err)
+	}
+}
+
+// failing is a store whose n-th request of a method fails.
+func failing(s storage.Store, method string, n int, fault storagetest.Fault) storage.Store {
+	return storagetest.NewFaults(s, func(r storagetest.Request) storagetest.Fault {
+		if r.Method == method && r.Nth == n {
+			return fault
+		}
+		return storagetest.None
+	}).Store()
+}
