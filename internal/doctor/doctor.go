@@ -282,8 +282,8 @@ func needsURL(p *Patient) string {
 	return needsView(p)
 }
 
-// needsWrites is for checks of the store itself.
-func needsWrites(p *Patient) string {
+// needsPlace is for checks of the store itself.
+func needsPlace(p *Patient) string {
 	if p.Store == nil {
 		return "no store is known: add --store"
 	}
@@ -291,7 +291,7 @@ func needsWrites(p *Patient) string {
 }
 
 func needsStore(p *Patient) string {
-	if why := needsWrites(p); why != "" {
+	if why := needsPlace(p); why != "" {
 		return why
 	}
 	return needsView(p)

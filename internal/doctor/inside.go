@@ -18,7 +18,7 @@ import (
 // inside is what the credentials at hand can see and do. That the store compares
 // before it swaps is found out first: a later check writes on condition.
 var inside = []check{
-	{"compare-and-swap", needsWrites, compareAndSwap},
+	{"compare-and-swap", needsPlace, compareAndSwap},
 	{"what is new is seen", needsURLAndStore, newIsSeen},
 	{"clock of the store", needsStore, storeClock},
 	{"garbage", needsStore, garbage},

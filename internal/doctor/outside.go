@@ -24,20 +24,35 @@ var outside = []check{
 	{"reachable", needsAddress, reachable},
 	{"next root", needsAddress, nextRoot},
 	{"missing is not remembered", needsAddress, negativeCache},
-	{"timestamp is not cached", needsURL, timestampCache},
-	{"edge is up to date", needsURLAndStore, staleEdge},
+	{"timestamp is not cached", needsServed, timestampCache},
+	{"edge is up to date", needsBothSides, staleEdge},
 	{"the rest is cached", needsURL, immutableCache},
 	{"bytes are as signed", needsURL, sameBytes},
 	{"compression", needsURL, compression},
-	{"CORS", needsURL, cors},
-	{"TLS", needsURL, transportSecurity},
+	{"CORS", needsServed, cors},
+	{"TLS", needsAddress, transportSecurity},
 	{"plus signs", needsURL, plusSigns},
 	{"slashes as %2F", needsURL, escapedSlashes},
-	{"clock of the server", needsURL, serverClock},
-	{"listings", needsURL, listings},
+	{"clock of the server", needsAddress, serverClock},
+	{"listings", needsAddress, listings},
 	{"nobody may write", needsAddress, anonymousWrites},
 	{"inbox is not served", needsInboxAndAddress, inboxServed},
-	{"redirects", needsURL, redirects},
+	{"redirects", needsAddress, redirects},
+}
+
+// needsServed is for checks of what is served, whether it verifies or not.
+func needsServed(p *Patient) string {
+	if why := needsAddress(p); why != "" {
+		return why
+	}
+	return needsPublished(p)
+}
+
+func needsBothSides(p *Patient) string {
+	if why := needsServed(p); why != "" {
+		return why
+	}
+	return needsPlace(p)
 }
 
 func needsInboxAndAddress(p *Patient) string {

@@ -23,7 +23,7 @@ func newIsSeen(ctx context.Context, p *Patient, f *findings) error {
 	case !p.swaps:
 		return moot("these credentials may write no metadata, or the store heeds no conditions: see compare-and-swap")
 	}
-	t := &trial{p: p, deleter: d, dir: repo.ProbeKey(p.Collection, p.Unique) + "-seen/metadata/"}
+	t := &trial{p: p, deleter: d, dir: repo.ProbeKey(p.Collection, p.Unique)}
 	defer t.cleanUp(ctx)
 	err := t.missing(ctx, f)
 	if err == nil {
@@ -36,14 +36,14 @@ func newIsSeen(ctx context.Context, p *Patient, f *findings) error {
 type trial struct {
 	p       *Patient
 	deleter storage.Deleter
-	dir     string
+	dir     string // what the names of all begin with
 	wrote   []string
 }
 
 // missing asks for an object that is not there, and again when it is. One that
 // nobody has asked for shows that the URL serves this very store.
 func (t *trial) missing(ctx context.Context, f *findings) error {
-	const asked, control = "next.root.json", "other.root.json"
+	const asked, control = "-seen/metadata/1.root.json", "-other/metadata/1.root.json"
 	for range 3 { // some caches keep what is asked for more than once
 		if _, found, err := t.get(ctx, asked); err != nil || found {
 			return err
@@ -67,7 +67,7 @@ func (t *trial) missing(ctx context.Context, f *findings) error {
 
 // replaced asks for an object, and again when it is another.
 func (t *trial) replaced(ctx context.Context, f *findings) error {
-	const name = "timestamp.json"
+	const name = "-seen/metadata/timestamp.json"
 	version, err := t.put(ctx, name, "first", storage.Absent)
 	if err != nil {
 		return err

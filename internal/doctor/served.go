@@ -345,8 +345,12 @@ func cors(ctx context.Context, p *Patient, f *findings) error {
 			"serve Access-Control-Allow-Origin: *, with 404s too")
 		return true
 	}
+	root, err := p.newestRoot()
+	if err != nil {
+		return err
+	}
 	for _, key := range []string{
-		repo.TimestampKey(p.Collection), repo.SlotKey(p.Collection, tuf.RoleRoot, p.view.Root().Signed.Version+1),
+		repo.TimestampKey(p.Collection), repo.SlotKey(p.Collection, tuf.RoleRoot, root.Signed.Version+1),
 	} {
 		a, err := p.get(ctx, escaped(key), "Origin", origin)
 		if err != nil {
@@ -355,6 +359,9 @@ func cors(ctx context.Context, p *Patient, f *findings) error {
 		if missing(key, a.header) {
 			return nil
 		}
+	}
+	if p.view == nil {
+		return nil
 	}
 	all, err := p.crawl(ctx)
 	for _, s := range all {
