@@ -26,8 +26,9 @@ func newCheck(a *app) *cobra.Command {
 timestamp, snapshot and targets name, every signature, hash and length, that
 nothing is older than what was verified here before, and that a stock TUF client
 reads it all. Of a target that is the length, and the hash where the store
-vouches for one; --deep reads and hashes it. All that is wrong is reported; exit
-code 3 says that there is any. Works on the store, or on a mirror with --url.`,
+vouches for one, which is of what it was given; --deep reads and hashes what it
+gives now. All that is wrong is reported; exit code 3 says that there is any.
+Works on the store, or on a mirror with --url.`,
 		Example: `  publisher check example.com/scripts
   publisher check example.com/scripts --deep --json`,
 		Args: exactly(1),
