@@ -168,3 +168,20 @@ func TestMirrorKeepsOwnRoots(t *testing.T) {
 		t.Errorf("its first root is gone: %v", err)
 	}
 }
+
+// TestMirrorUnversioned: what has no versions in its names cannot be copied while
+// clients read it, and check says so.
+func TestMirrorUnversioned(t *testing.T) {
+	s := newStranger(t)
+	root := s.view().Root().Signed
+	root.Version, root.ConsistentSnapshot = root.Version+1, false
+	s.put(s.store, repo.SlotKey(collection, tuf.RoleRoot, root.Version), string(forge.Signed(t, s.ring, root, s.keys[tuf.RoleRoot]...).Bytes()))
+	s.put(s.store, repo.MetadataDir(collection)+"/snapshot.json", objects(t, s.store)[repo.SlotKey(collection, tuf.RoleSnapshot, 1)])
+	to := s.newMemory()
+	if _, err := s.mirror(to); !errors.Is(err, repo.ErrUnversioned) || len(objects(t, to)) > 0 {
+		t.Errorf("%v, and %d objects were written", err, len(objects(t, to)))
+	}
+	if got := s.check(); !slices.ContainsFunc(got, func(line string) bool { return strings.Contains(line, "consistent_snapshot is false") }) {
+		t.Errorf("check says %q", got)
+	}
+}
