@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -193,14 +194,20 @@ func expand(ts *testscript.TestScript, neg bool, args []string) {
 
 // workFiles is the content of every file below $WORK. Empty files and
 // directories, such as locks, do not count, nor does what a signer that runs
-// notes for itself meanwhile.
+// notes for itself meanwhile, or has not finished writing.
 func workFiles(ts *testscript.TestScript) map[string]string {
 	files := map[string]string{}
 	err := filepath.WalkDir(ts.Getenv("WORK"), func(path string, d fs.DirEntry, err error) error {
-		if err != nil || !d.Type().IsRegular() || filepath.Base(filepath.Dir(path)) == "_signer" {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil || !d.Type().IsRegular() || slices.Contains([]string{"_signer", ".tmp"}, filepath.Base(filepath.Dir(path))) {
 			return err
 		}
 		data, err := os.ReadFile(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
 		if len(data) > 0 {
 			files[path] = string(data)
 		}
