@@ -110,6 +110,17 @@ func TestDoctorCDN(t *testing.T) {
 func TestDoctorAuthority(t *testing.T) {
 	a := newAuthority(t, testserver.VersityGW(t, "--sidecar", t.TempDir()))
 	a.byBuckets(t, everybody)
+	a.isExamined(t)
+}
+
+// TestDoctorAuthorityMinIO is TestDoctorAuthority with policies of users.
+func TestDoctorAuthorityMinIO(t *testing.T) {
+	a := newAuthority(t, testserver.MinIO(t))
+	a.byUsers(t, everybody)
+	a.isExamined(t)
+}
+
+func (a *authority) isExamined(t *testing.T) {
 	d := a.function(t, "publish", lambda.Publishing)
 	o := newOwner(t, a.as(t, "publisher"))
 	o.init(t, scripts, a.online(d)...)

@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -446,7 +447,32 @@ func TestPlanted(t *testing.T) {
 		"a policy that lets publishers write timestamp": {func(w *ward) { w.p.Store = onlyProbes{w.store, "timestamp.json"} }, "metadata is the signer's", doctor.Warning},
 		"a policy that lets publishers write slots":     {func(w *ward) { w.p.Store = onlyProbes{w.store, ".targets.json"} }, "metadata is the signer's", doctor.Warning},
 		"a timestamp that is gone":                      {func(w *ward) { w.remove(repo.TimestampKey(collection)) }, "load", doctor.Error},
-		"an edge that resets the snapshot":              {func(w *ward) { w.on(".snapshot.json", reset) }, "bytes are as signed", doctor.Error},
+		"one stale edge of several": {func(w *ward) {
+			old := w.read(repo.TimestampKey(collection))
+			w.publish(map[string]string{"c": "three"})
+			var turn atomic.Int64
+			w.on(timestamp, func(rw http.ResponseWriter, r *http.Request) {
+				if turn.Add(1)%3 != 0 {
+					w.healthy(rw, r)
+					return
+				}
+				rw.Header().Set("Cache-Control", "no-cache")
+				_, _ = io.WriteString(rw, old)
+			})
+		}, "edge is up to date", doctor.Error},
+		"escaped plus signs": {func(w *ward) {
+			w.serve = func(rw http.ResponseWriter, r *http.Request) {
+				if strings.Contains(r.URL.RawPath, "%2B") {
+					rw.WriteHeader(404)
+					return
+				}
+				w.healthy(rw, r)
+			}
+		}, "plus signs", doctor.Error},
+		"a submission that was put aside": {func(w *ward) {
+			w.put(w.inbox, repo.QuarantineKey(collection, ulid.Make().String()), "{}")
+		}, "submissions are answered", doctor.Warning},
+		"an edge that resets the snapshot": {func(w *ward) { w.on(".snapshot.json", reset) }, "bytes are as signed", doctor.Error},
 		"an edge that cuts the snapshot off": {func(w *ward) {
 			w.on(".snapshot.json", func(rw http.ResponseWriter, _ *http.Request) {
 				rw.Header().Set("Content-Length", "900")
@@ -696,6 +722,30 @@ func TestCopy(t *testing.T) {
 	r, err := w.p.Examine(t.Context())
 	if err != nil || len(r.Findings) > 0 {
 		t.Errorf("found %+v, %v", r.Findings, err)
+	}
+}
+
+// keeping is a store whose credentials may not delete.
+type keeping struct{ onlyProbes }
+
+func (keeping) Delete(_ context.Context, key string, _ storage.Version) error {
+	return fmt.Errorf("delete %s: %w", key, fs.ErrPermission)
+}
+
+// TestLeavesOne: where nothing may be deleted no more is tried than has to be.
+func TestLeavesOne(t *testing.T) {
+	w := newWard(t)
+	w.p.Store = keeping{onlyProbes{w.store, ""}}
+	r, err := w.p.Examine(t.Context())
+	if err != nil || len(r.Findings) > 0 {
+		t.Errorf("found %+v, %v", r.Findings, err)
+	}
+	var left []string
+	for e := range w.store.List(t.Context(), repo.ProbeKey(collection, "")) {
+		left = append(left, e.Key)
+	}
+	if want := []string{repo.ProbeKey(collection, "1")}; !slices.Equal(left, want) {
+		t.Errorf("%q is left", left)
 	}
 }
 

@@ -235,6 +235,22 @@ func answered(ctx context.Context, p *Patient, f *findings) error {
 		f.add(Error, fmt.Sprintf("%d submissions have waited for more than an hour", waiting), "the signer does not run, or cannot answer",
 			"publisher submissions "+p.Collection+", and look at the signer's log")
 	}
+	return putAside(ctx, p, f)
+}
+
+// putAside looks for submissions that the signer could neither take nor refuse.
+func putAside(ctx context.Context, p *Patient, f *findings) error {
+	n := 0
+	for _, err := range p.Inbox.List(ctx, repo.QuarantineDir(p.Collection)) {
+		if err != nil {
+			return err
+		}
+		n++
+	}
+	if n > 0 {
+		f.add(Warning, fmt.Sprintf("%d submissions were put aside: the signer has failed on them again and again", n), "what was to be published is not, and nobody was told",
+			"publisher submissions "+p.Collection+", and look at the signer's log")
+	}
 	return nil
 }
 

@@ -23,6 +23,10 @@ func newIsSeen(ctx context.Context, p *Patient, f *findings) error {
 	case !p.swaps:
 		return moot("these credentials may write no metadata, or the store heeds no conditions: see compare-and-swap")
 	}
+	// What cannot be removed stays until gc finds it: one object of that kind is enough.
+	if _, err := storage.Stat(ctx, p.Store, repo.ProbeKey(p.Collection, p.Unique)); !errors.Is(err, fs.ErrNotExist) {
+		return orMoot(err, "these credentials may not remove what would be put there")
+	}
 	t := &trial{p: p, deleter: d, dir: repo.ProbeKey(p.Collection, p.Unique)}
 	defer t.cleanUp(ctx)
 	err := t.missing(ctx, f)
