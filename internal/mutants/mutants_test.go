@@ -38,7 +38,7 @@ var others = []string{
 	"repo/expiry.go", "repo/history.go", "repo/history_role.go", "repo/history_root.go", "repo/init.go", "repo/layout.go", "repo/lookup.go", "repo/mail.go",
 	"repo/object.go", "repo/other.go", "repo/pin.go", "repo/plan.go", "repo/plan_delegation.go", "repo/plan_renew.go", "repo/plan_tree.go", "repo/publish.go",
 	"repo/ready.go", "repo/refresh.go", "repo/remote.go", "repo/review.go", "repo/rotate.go", "repo/shared.go", "repo/sign.go", "repo/start.go",
-	"repo/upload.go", "repo/visits.go", "lambda/cache.go", "lambda/counts.go",
+	"repo/survey.go", "repo/upload.go", "repo/visits.go", "lambda/cache.go", "lambda/counts.go",
 }
 
 // skipped is the tests that take long, or read what is no Go file.
