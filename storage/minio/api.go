@@ -23,6 +23,7 @@ const checksumHeader = "X-Amz-Checksum-Sha256"
 // api makes single requests to one bucket.
 type api struct {
 	*minio.Core
+	once   *minio.Client // sends nothing again
 	bucket string
 }
 
@@ -130,7 +131,7 @@ func (a *api) Put(ctx context.Context, key string, body io.ReadSeeker, sum s3api
 }
 
 func (a *api) Delete(ctx context.Context, key string, _ storage.Version) error {
-	return a.RemoveObject(ctx, a.bucket, key, minio.RemoveObjectOptions{})
+	return a.once.RemoveObject(ctx, a.bucket, key, minio.RemoveObjectOptions{})
 }
 
 func (a *api) StartUpload(ctx context.Context, key string) (string, error) {

@@ -39,17 +39,23 @@ func open(u *url.URL, patience time.Duration) (storage.Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", u.Redacted(), err)
 	}
-	core, err := minio.NewCore(addr.host, &minio.Options{
+	options := minio.Options{
 		Creds:      addr.creds,
 		Secure:     addr.secure,
 		Region:     addr.region,
 		Transport:  newRenewing(func() *http.Transport { return transport.New(nil, patience) }),
 		MaxRetries: 5,
-	})
+	}
+	core, err := minio.NewCore(addr.host, &options)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", u.Redacted(), err)
 	}
-	return storage.Prefix(s3api.New(&api{core, addr.bucket}, addr.bucket), addr.prefix), nil
+	options.MaxRetries = 1
+	once, err := minio.New(addr.host, &options)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", u.Redacted(), err)
+	}
+	return storage.Prefix(s3api.New(&api{core, once, addr.bucket}, addr.bucket), addr.prefix), nil
 }
 
 // address is where a URL leads, and how.

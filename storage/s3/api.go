@@ -131,7 +131,8 @@ func (a *api) Put(ctx context.Context, key string, body io.ReadSeeker, sum s3api
 }
 
 func (a *api) Delete(ctx context.Context, key string, v storage.Version) error {
-	_, err := a.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &a.bucket, Key: &key, IfMatch: aws.String(string(v))})
+	in := &s3.DeleteObjectInput{Bucket: &a.bucket, Key: &key, IfMatch: aws.String(string(v))}
+	_, err := a.client.DeleteObject(ctx, in, func(o *s3.Options) { o.Retryer = aws.NopRetryer{} })
 	return err
 }
 

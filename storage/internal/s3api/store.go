@@ -27,7 +27,8 @@ type API interface {
 	// server checks. The SDK may rewind body and send it again.
 	Put(ctx context.Context, key string, body io.ReadSeeker, sum Sum, prev storage.Version) (storage.Version, error)
 
-	// Delete removes the object, at that Version only if the server can.
+	// Delete removes the object, at that Version only if the server can. It is sent
+	// once: whether it may be sent again the SDK cannot tell.
 	Delete(ctx context.Context, key string, v storage.Version) error
 
 	// A multipart upload; the last step creates the object, which must not
@@ -135,21 +136,6 @@ func (s *store) List(ctx context.Context, prefix string) iter.Seq2[storage.Entry
 			}
 		}
 	}
-}
-
-// Delete implements storage.Deleter.
-func (s *store) Delete(ctx context.Context, key string, prev storage.Version) error {
-	info, err := s.head(ctx, key)
-	switch {
-	case err != nil:
-		return fmt.Errorf("delete %s: %w", key, err)
-	case info.Version != prev:
-		return fmt.Errorf("delete %s: %w", key, storage.ErrConflict)
-	}
-	if err := s.api.Delete(ctx, key, prev); err != nil {
-		return fmt.Errorf("delete %s: %w", key, s.explain(err, "s3:DeleteObject", key))
-	}
-	return nil
 }
 
 func start(ctx context.Context, key string) error {

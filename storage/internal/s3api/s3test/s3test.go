@@ -37,6 +37,7 @@ func Run(t *testing.T, srv testserver.S3, open Open) {
 	for name, test := range map[string]func(*testing.T, env){
 		"Headers":         testHeaders,
 		"LostAnswers":     testLostAnswers,
+		"LostDelete":      testLostDelete,
 		"Conflicts":       testConflicts,
 		"Unavailable":     testUnavailable,
 		"Truncated":       testTruncated,
@@ -145,6 +146,38 @@ func testLostAnswers(t *testing.T, e env) {
 		t.Errorf("a replacement whose answer is lost: %v, want ErrConflict", err)
 	}
 	e.want(t, "k", "two")
+}
+
+// testLostDelete: a removal whose answer is lost is not sent again blindly. By then
+// somebody may have written the same bytes, and their ETag is the same.
+func testLostDelete(t *testing.T, e env) {
+	v, err := e.put(t, "k", "one", storage.Absent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range []testserver.Fault{testserver.Lost, testserver.Reset, testserver.Status(503)} {
+		e.proxy.Break(testserver.First(1, "DELETE", f))
+		if err := e.store.(storage.Deleter).Delete(t.Context(), "k", v); err != nil {
+			t.Errorf("fault %d: %v", f, err)
+		}
+		e.wantMissing(t, "k")
+		sent, looks := 0, 0
+		for _, r := range e.proxy.Requests() {
+			switch r.Method {
+			case "DELETE":
+				sent++
+			case "HEAD":
+				looks++
+			}
+		}
+		if sent > looks {
+			t.Errorf("fault %d: %d removals after %d looks at it", f, sent, looks)
+		}
+		e.proxy.Break(heal)
+		if v, err = e.put(t, "k", "one", storage.Absent); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 func testConflicts(t *testing.T, e env) {
