@@ -142,7 +142,8 @@ func (f *findings) add(s Severity, what, why, do string) {
 	}
 }
 
-// checks is all of them, in the order in which they are reported.
+// checks is all of them, in the order in which they are reported. Whether the URL
+// answers is found out before anything is read from it.
 var checks = slices.Concat(outside, published, inside)
 
 // moot is why a check says nothing of this collection.
@@ -157,9 +158,23 @@ func (p *Patient) Examine(ctx context.Context) (*Report, error) {
 	r := &Report{Findings: []Finding{}, Passed: []string{}, Skipped: []Skipped{}}
 	p.view, p.served, p.seen, p.looked = nil, nil, nil, Looked{}
 	p.unreachable, p.unpublished, p.swaps, p.skewed = "", false, false, false
-	if err := p.load(ctx, r); err != nil {
+	if err := p.make(ctx, r, checks[:1]); err != nil {
 		return nil, err
 	}
+	if needsSource(p) == "" {
+		if err := p.load(ctx, r); err != nil {
+			return nil, err
+		}
+	}
+	if err := p.make(ctx, r, checks[1:]); err != nil {
+		return nil, err
+	}
+	r.Looked = p.looked
+	return r, nil
+}
+
+// make makes those of the checks that can be made.
+func (p *Patient) make(ctx context.Context, r *Report, checks []check) error {
 	for _, c := range checks {
 		if why := c.needs(p); why != "" {
 			r.Skipped = append(r.Skipped, Skipped{Check: c.name, Why: why})
@@ -168,12 +183,11 @@ func (p *Patient) Examine(ctx context.Context) (*Report, error) {
 		f := &findings{check: c.name}
 		err := c.run(ctx, p, f)
 		if ctx.Err() != nil {
-			return nil, ctx.Err()
+			return ctx.Err()
 		}
 		r.add(f, err)
 	}
-	r.Looked = p.looked
-	return r, nil
+	return nil
 }
 
 // add notes how a check has ended.
@@ -251,7 +265,18 @@ func (p *Patient) neverPublished(ctx context.Context, v *repo.View) error {
 	return nil
 }
 
+// needsSource is for what is read from where the collection is read.
+func needsSource(p *Patient) string {
+	if p.Store == nil {
+		return p.unreachable
+	}
+	return ""
+}
+
 func needsPublished(p *Patient) string {
+	if why := needsSource(p); why != "" {
+		return why
+	}
 	if p.unpublished {
 		return "it is not published yet"
 	}

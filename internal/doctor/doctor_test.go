@@ -854,6 +854,25 @@ func TestUnreachable(t *testing.T) {
 	if i < 0 || r.Skipped[i].Why != r.Findings[0].What {
 		t.Errorf("skipped %+v", r.Skipped)
 	}
+	w.outside()
+	if r, err = w.p.Examine(t.Context()); err != nil || len(r.Findings) != 1 || r.Findings[0].Check != "reachable" {
+		t.Errorf("from outside: %+v, %v", r, err)
+	}
+}
+
+// TestPageForAll: a server that has a page for everything is told as that, and not
+// a thousand times.
+func TestPageForAll(t *testing.T) {
+	w := newWard(t)
+	w.publish(many(100))
+	w.serve = func(rw http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(rw, "<html>") }
+	for range 2 {
+		r, err := w.p.Examine(t.Context())
+		if err != nil || r.Errors() == 0 || len(r.Findings) > 60 {
+			t.Errorf("%d findings, %v", len(r.Findings), err)
+		}
+		w.outside()
+	}
 }
 
 // TestRevalidated: an answer that a cache has asked the server about is new.
