@@ -875,6 +875,22 @@ func TestPageForAll(t *testing.T) {
 	}
 }
 
+// TestUncached: what is wrong with everything in the same way is told once.
+func TestUncached(t *testing.T) {
+	w := newWard(t)
+	w.serve = func(rw http.ResponseWriter, r *http.Request) {
+		w.healthy(&edited{ResponseWriter: rw, edit: func(h http.Header) {
+			if !strings.HasSuffix(r.URL.Path, "/timestamp.json") {
+				h.Del("Cache-Control")
+			}
+		}}, r)
+	}
+	r, err := w.p.Examine(t.Context())
+	if err != nil || len(r.Findings) != 1 || !strings.Contains(r.Findings[0].What, "and 4 more") {
+		t.Errorf("found %+v, %v", r.Findings, err)
+	}
+}
+
 // TestRevalidated: an answer that a cache has asked the server about is new.
 func TestRevalidated(t *testing.T) {
 	w := newWard(t)

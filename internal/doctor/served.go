@@ -248,18 +248,33 @@ func (o object) announced(resp *http.Response) error {
 	return nil
 }
 
-// immutableCache: everything else may be kept for ever.
+// immutableCache: everything else may be kept for ever. What is told to caches in
+// the same way is one finding.
 func immutableCache(ctx context.Context, p *Patient, f *findings) error {
 	all, err := p.crawl(ctx)
+	var said []string
+	short := map[string][]served{}
 	for _, s := range all {
 		if s.plain.err != nil || s.plain.status != http.StatusOK {
 			continue
 		}
 		a := answer{header: s.plain.header}
-		if keep, known := a.fresh(); !known || keep < 24*time.Hour {
-			f.add(Warning, fmt.Sprintf("%s (%s) may not be cached for long: Cache-Control is %q", s.name, s.key, a.header.Get("Cache-Control")),
-				"it never changes, and each client costs a request to the store", "serve it with Cache-Control: public, max-age=31536000, immutable")
+		if keep, known := a.fresh(); known && keep >= 24*time.Hour {
+			continue
 		}
+		text := a.header.Get("Cache-Control")
+		if short[text] == nil {
+			said = append(said, text)
+		}
+		short[text] = append(short[text], s)
+	}
+	for _, text := range said {
+		first, more := short[text][0], ""
+		if n := len(short[text]) - 1; n > 0 {
+			more = fmt.Sprintf(", and %d more,", n)
+		}
+		f.add(Warning, fmt.Sprintf("%s (%s)%s may not be cached for long: Cache-Control is %q", first.name, first.key, more, text),
+			"it never changes, and each client costs a request to the store", "serve it with Cache-Control: public, max-age=31536000, immutable")
 	}
 	return err
 }
