@@ -29,8 +29,9 @@ func newPublish(a *app) *cobra.Command {
 		Long: `Publish what is staged: apply it to the newest version, sign, upload, commit.
 
 If others publish at the same time, the changes are applied to their version and
-signed again. Whatever interrupts it, the collection is at the old version or at
-the new one; run it again and it goes on.
+signed again. If garbage is collected at the same time, what that takes of the
+files is sent again. Whatever interrupts it, the collection is at the old version
+or at the new one; run it again and it goes on.
 
 With nothing staged it signs every role again of whose life less than a third is
 left, root too, as far as the keys are here, and says which are left to others.
