@@ -430,6 +430,19 @@ func TestPlanted(t *testing.T) {
 				_, _ = io.WriteString(rw, `<html><head><title>Index of /example.com/scripts/</title></head><pre><a href="../">../</a>`)
 			})
 		}, "listings", doctor.Warning},
+		"a bucket that lists itself": {func(w *ward) {
+			w.p.Base = w.server.URL + "/bucket/some/prefix"
+			w.serve = func(rw http.ResponseWriter, r *http.Request) {
+				if r.URL.Path == "/bucket" {
+					_, _ = io.WriteString(rw, "<ListBucketResult>")
+					return
+				}
+				http.StripPrefix("/bucket/some/prefix", http.HandlerFunc(w.healthy)).ServeHTTP(rw, r)
+			}
+		}, "listings", doctor.Warning},
+		"what only browsers may keep": {func(w *ward) {
+			w.after(".targets.json", func(h http.Header) { h.Set("Cache-Control", "private, max-age=31536000") })
+		}, "the rest is cached", doctor.Warning},
 		"somebody else's file":   {func(w *ward) { w.put(w.store, repo.MetadataDir(collection)+"/evil.json", "{}") }, "garbage", doctor.Warning},
 		"somebody else's target": {func(w *ward) { w.put(w.store, repo.TargetsDir(collection)+"/stray", "x") }, "garbage", doctor.Warning},
 		"slots of nobody": {func(w *ward) {

@@ -378,7 +378,33 @@ func listings(ctx context.Context, p *Patient, f *findings) error {
 			return err
 		}
 		if a.status == http.StatusOK && isListing(string(a.body)) {
-			f.add(Warning, fmt.Sprintf("/%s lists what is there", dir), "names of what is not published yet are shown", "turn listings off: answer 404 for paths that end with a slash")
+			f.add(Warning, fmt.Sprintf("/%s lists what is there", dir), whyListing, "turn listings off: answer 404 for paths that end with a slash")
+			return nil
+		}
+	}
+	return p.bucketListing(ctx, f)
+}
+
+const whyListing = "names of what is not published yet are shown"
+
+// bucketListing asks above the base, where that is a path: a bucket lists itself
+// there. Pages of a server about other things are none of ours.
+func (p *Patient) bucketListing(ctx context.Context, f *findings) error {
+	u, err := url.Parse(p.Base)
+	if err != nil {
+		return err
+	}
+	at := &Patient{Base: u.Scheme + "://" + u.Host, Client: p.Client, Patience: p.Patience}
+	dir := ""
+	for segment := range strings.SplitSeq(strings.Trim(u.EscapedPath(), "/"), "/") {
+		dir = strings.TrimPrefix(dir+"/"+segment, "/")
+		a, err := at.get(ctx, dir)
+		if err != nil {
+			return err
+		}
+		if a.status == http.StatusOK && signs[0].MatchString(string(a.body)) {
+			f.add(Warning, fmt.Sprintf("%s/%s lists the bucket", at.Base, dir), whyListing,
+				"have the bucket's policy let everybody read objects (s3:GetObject), and nobody list them (s3:ListBucket)")
 			return nil
 		}
 	}

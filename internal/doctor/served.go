@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -259,7 +260,8 @@ func immutableCache(ctx context.Context, p *Patient, f *findings) error {
 			continue
 		}
 		a := answer{header: s.plain.header}
-		if keep, known := a.fresh(); known && keep >= 24*time.Hour {
+		private := strings.Contains(strings.ToLower(a.header.Get("Cache-Control")), "private")
+		if keep, known := a.fresh(); known && keep >= 24*time.Hour && !private {
 			continue
 		}
 		text := a.header.Get("Cache-Control")
