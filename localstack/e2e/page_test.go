@@ -2,6 +2,10 @@ package main
 
 import (
 	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -39,7 +43,7 @@ func TestPage(t *testing.T) {
 		t.Fatal(err)
 	}
 	writeTerraform(t, filepath.Join(bin, "terraform"), map[string]string{
-		"store": d.cloud.store(d.cloud.public), "inbox": d.cloud.store(d.cloud.inbox), "online": d.cloud.online(), "url": d.cloud.url,
+		"store": d.cloud.store(d.cloud.public), "inbox": d.cloud.store(d.cloud.inbox), "online": d.cloud.online(), "url": readOnly(t, d.cloud.url),
 	})
 	if err := os.WriteFile(filepath.Join(shell.Dir, "install.sh"), []byte("echo hello\n"), 0o666); err != nil {
 		t.Fatal(err)
@@ -51,6 +55,26 @@ func TestPage(t *testing.T) {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
+}
+
+// readOnly serves a URL to those who read, as CloudFront does: moto lets anybody
+// write, and doctor says so.
+func readOnly(t *testing.T, address string) string {
+	t.Helper()
+	u, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	there := httputil.NewSingleHostReverseProxy(u)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			w.WriteHeader(http.StatusForbidden)
+			return
+		}
+		there.ServeHTTP(w, r)
+	}))
+	t.Cleanup(server.Close)
+	return server.URL
 }
 
 // writeTerraform writes a terraform that knows outputs of examples/minimal, and
