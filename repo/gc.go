@@ -346,7 +346,7 @@ func (c *Collector) remove(ctx context.Context, key string, mark storage.Version
 		return false, nil
 	}
 	info, err := storage.Stat(ctx, c.Store, GarbageKey(c.Collection))
-	if err == nil && info.Version != mark || errors.Is(err, fs.ErrNotExist) {
+	if err == nil && info.Version != mark {
 		return false, nil
 	}
 	if err == nil {

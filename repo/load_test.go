@@ -15,6 +15,8 @@ import (
 	"publisher/internal/forge"
 	"publisher/repo"
 	"publisher/repo/tuf"
+	"publisher/storage"
+	"publisher/storage/storagetest"
 )
 
 // load reads all of the collection, as a client or as one who will write.
@@ -506,5 +508,41 @@ func TestLoadEndlessRoots(t *testing.T) {
 	}
 	if _, err := w.loader().Load(t.Context()); !errors.As(err, new(*repo.VerifyError)) || !strings.Contains(err.Error(), "new ones") {
 		t.Error(err)
+	}
+}
+
+// TestLoadOvertaken: whoever will write, and finds that the newest root does not
+// verify what they have read, begins again if that was replaced meanwhile, and
+// gives up only when it is every time.
+func TestLoadOvertaken(t *testing.T) {
+	for _, row := range []struct{ times, want int }{{1, 2}, {1000, 100}} {
+		w := newWorld(t)
+		w.store = w.newMemory()
+		w.mustPublish(add("a", "1"))
+		good, loads := objects(t, w.store)[repo.TimestampKey(collection)], 0
+		w.overwrite("timestamp.json", []byte("{}"))
+		l := &repo.Loader{Collection: collection, Cache: w.newCache(), Now: w.now, TimestampFirst: true}
+		l.Source = storagetest.NewFaults(w.store, func(r storagetest.Request) storagetest.Fault {
+			if strings.HasSuffix(r.Key, "/2.root.json") { // after the timestamp was read
+				loads++
+				switch {
+				case loads < row.times:
+					w.overwrite("timestamp.json", fmt.Appendf(nil, "{%d", loads))
+				case loads == row.times:
+					w.overwrite("timestamp.json", []byte(good))
+				}
+			}
+			return storagetest.None
+		}).Store()
+		_, err := l.Load(t.Context())
+		if loads != row.want {
+			t.Errorf("replaced %d times: loaded %d times", row.times, loads)
+		}
+		if row.times == 1 && err != nil {
+			t.Errorf("replaced once: %v", err)
+		}
+		if row.times > 1 && (!errors.Is(err, storage.ErrConflict) || err.Error() != "load: "+storage.ErrConflict.Error()+", 100 times in a row") {
+			t.Errorf("replaced each time: %v", err)
+		}
 	}
 }

@@ -18,6 +18,7 @@ func TestMarkedTarget(t *testing.T) {
 		"no mark":                 {"", ""},
 		"another is":              {`{"collection":"` + collection + `","keys":["` + repo.TargetKey(collection, "old", sum("new")) + `"]}`, ""},
 		"a mark that is none":     {"{", "read " + repo.GarbageKey(collection) + ": "},
+		"keys are missing":        {`{"collection":"` + collection + `"}`, "read " + repo.GarbageKey(collection) + ": "},
 		"another form":            {`{"collection":"` + collection + `","keys":[],"more":1}`, "read " + repo.GarbageKey(collection) + ": "},
 		"another collection's is": {`{"collection":"elsewhere","keys":[]}`, `it is of the collection "elsewhere"`},
 	} {

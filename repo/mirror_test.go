@@ -285,6 +285,34 @@ func TestMirrorSource(t *testing.T) {
 	if _, err := w.mirror(w.newMemory()); !errors.Is(err, repo.ErrNotPublished) {
 		t.Errorf("nothing published: %v", err)
 	}
+	s := newStranger(t)
+	root, err := tuf.Parse[tuf.Root](s.root, repo.MaxRoot)
+	if err != nil {
+		t.Fatal(err)
+	}
+	root.Signed.ConsistentSnapshot, root.Signed.Version = false, 4
+	s.put(s.store, repo.SlotKey(collection, tuf.RoleRoot, 4), string(forge.Signed(t, s.ring, root.Signed, s.keys[tuf.RoleRoot]...).Bytes()))
+	for role, name := range map[string]string{tuf.RoleTargets: "1.targets.json", "child": "1.child.json", tuf.RoleSnapshot: "1.snapshot.json"} {
+		s.overwrite(role+".json", []byte(objects(t, s.store)[repo.MetadataDir(collection)+"/"+name]))
+	}
+	to := s.newMemory()
+	if _, err := s.mirror(to); !errors.Is(err, repo.ErrUnversioned) || len(objects(t, to)) != 0 {
+		t.Errorf("names without versions: %v", err)
+	}
+}
+
+// TestMirrorLacksRoots: a collection of ours has all of its roots, or something has
+// removed them.
+func TestMirrorLacksRoots(t *testing.T) {
+	w := newGarbageWorld(t)
+	w.mustPublish(add("a", "one"))
+	w.rotateOnline()
+	w.root = w.view().Root().Bytes()
+	unstore(w, w.store, repo.SlotKey(collection, tuf.RoleRoot, 1))
+	to := w.newMemory()
+	if _, err := w.mirror(to); !errors.As(err, new(*repo.VerifyError)) || !strings.HasPrefix(err.Error(), "verify 1.root.json: ") || len(objects(t, to)) != 0 {
+		t.Error(err)
+	}
 }
 
 // TestMirrorOfAnother: where the mirror has something else than what was copied

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path"
+	"strings"
 	"testing"
 	"time"
 
@@ -139,28 +140,11 @@ func TestRecoverBegun(t *testing.T) {
 			t.Run(abused+"/"+who, func(t *testing.T) {
 				w := newWorld(t)
 				w.mustPublish(add("a", "1"))
-				lost := w.view().Root().Signed
 				seen := w.newCache()
 				abuse(w)
 				_ = w.with(t, w.store, seen).load(true) // it may fail; what it has seen stays
-				r := recovery(t, w.ring)
-				r.OldKeyLost, r.After = true, 1
-				for _, role := range []string{tuf.RoleSnapshot, tuf.RoleTimestamp} {
-					delete(w.ring, lost.Roles[role].KeyIDs[0])
-				}
-				whole := w.store
-				w.store = storagetest.NewFaults(whole, func(r storagetest.Request) storagetest.Fault {
-					if role, _, ok := repo.ParseSlot(path.Base(r.Key)); ok && role == tuf.RoleRoot && r.Method == "PUT" {
-						return storagetest.Killed
-					}
-					return storagetest.None
-				}).Store()
-				if _, err := w.publisher().Rotate(t.Context(), r); err == nil {
-					t.Fatal("it was not interrupted")
-				}
-
-				w.store = whole
-				next := w.with(t, whole, seen)
+				r := w.beginLost(recovery(t, w.ring))
+				next := w.with(t, w.store, seen)
 				if err := goOn(next, r); err != nil {
 					t.Fatal(err)
 				}
@@ -383,5 +367,98 @@ func TestRecoverGone(t *testing.T) {
 	var tampered *repo.VerifyError
 	if _, err := l.Load(t.Context()); !errors.As(err, &tampered) {
 		t.Errorf("%v", err)
+	}
+}
+
+// beginLost has a rotation of a first root, whose old keys are lost, interrupted
+// behind the new one.
+func (w *world) beginLost(r repo.Rotation) repo.Rotation {
+	w.t.Helper()
+	before, err := tuf.Parse[tuf.Root](w.root, repo.MaxRoot)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	r.OldKeyLost, r.After = true, 1
+	for role := range r.Roles {
+		delete(w.ring, before.Signed.Roles[role].KeyIDs[0])
+	}
+	whole := w.store
+	w.store = storagetest.NewFaults(whole, func(r storagetest.Request) storagetest.Fault {
+		if role, _, ok := repo.ParseSlot(path.Base(r.Key)); ok && role == tuf.RoleRoot && r.Method == "PUT" {
+			return storagetest.Killed
+		}
+		return storagetest.None
+	}).Store()
+	if _, err := w.publisher().Rotate(w.t.Context(), r); err == nil {
+		w.t.Fatal("it was not interrupted")
+	}
+	w.store = whole
+	return r
+}
+
+// TestRecoverOver: what was seen before counts for nothing only in a recovery that
+// has begun and is not over.
+func TestRecoverOver(t *testing.T) {
+	for name, row := range map[string]struct {
+		change func(w *world)
+		want   string
+	}{
+		"it is over": {func(w *world) {
+			w.beginLost(recovery(w.t, w.ring))
+			w.mustPublish(add("b", "1"))
+			yesterday := objects(w.t, w.store)[repo.TimestampKey(collection)]
+			w.mustPublish(add("c", "1"))
+			w.overwrite("timestamp.json", []byte(yesterday))
+		}, "verify timestamp.json: version 3, but version 4 was there before"},
+		"what has begun is no recovery": {func(w *world) {
+			yesterday := objects(w.t, w.store)[repo.TimestampKey(collection)]
+			w.mustPublish(add("b", "1"))
+			w.beginLost(to(map[string]tuf.Key{tuf.RoleTimestamp: w.ring.Generate(w.t)}, repo.DefaultGrace))
+			w.overwrite("timestamp.json", []byte(yesterday))
+		}, "verify 2.snapshot.json: targets.json is listed with version 2, but version 3 was there before"},
+		"what it began with is no timestamp": {func(w *world) {
+			w.beginLost(recovery(w.t, w.ring))
+			w.overwrite("timestamp.json", []byte("{}"))
+		}, "verify timestamp.json: "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.mustPublish(add("a", "1"))
+			w.mustPublish(add("a", "2"))
+			row.change(w)
+			err := w.load(true)
+			if !errors.As(err, new(*repo.VerifyError)) || !strings.HasPrefix(err.Error(), row.want) {
+				t.Errorf("%v, not %s", err, row.want)
+			}
+		})
+	}
+}
+
+// TestRecoverNothingWhole: without one snapshot that is whole there is nothing to
+// go on from.
+func TestRecoverNothingWhole(t *testing.T) {
+	w := newWorld(t)
+	w.mustPublish(add("a", "1"))
+	w.abuseBoth()
+	w.store = copyStore(t, w.store, func() time.Time { return w.now })
+	w.overwrite("1.snapshot.json", []byte("junk"))
+	l := &repo.Loader{Source: w.store, Collection: collection, Cache: w.newCache(), Now: w.now, IgnoreExpiry: true, TimestampFirst: true, Recover: true}
+	_, err := l.Load(t.Context())
+	if !errors.As(err, new(*repo.VerifyError)) || !strings.HasPrefix(err.Error(), "no snapshot in the store is whole: verify ") {
+		t.Error(err)
+	}
+}
+
+// TestRecoverReader: that a recovery has begun is nothing to those who only read:
+// a root that has expired is that before anything behind it is looked at.
+func TestRecoverReader(t *testing.T) {
+	w := newWorld(t)
+	w.mustPublish(add("a", "1"))
+	w.beginLost(recovery(t, w.ring))
+	wantRefused(t, "a reader", w.load(false), "verify timestamp.json: ")
+	w.now = w.now.AddDate(20, 0, 0)
+	var expired *repo.ExpiredError
+	if err := w.load(false); !errors.As(err, &expired) || expired.Role != tuf.RoleRoot {
+		t.Errorf("with a root that has expired: %v", err)
 	}
 }
