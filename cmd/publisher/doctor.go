@@ -138,6 +138,7 @@ func (a *app) fromInside(ctx context.Context, p *doctor.Patient) error {
 	if err != nil || signer == nil {
 		return err
 	}
+	p.Signer = signer.examined()
 	g.box, err = signer.box(ctx, signer.inbox)
 	p.Inbox = g.box.Store
 	return err

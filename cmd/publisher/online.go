@@ -189,7 +189,7 @@ func (s *signerClient) ask(ctx context.Context, request lambda.Request, answer a
 	out, err := s.api.Invoke(ctx, &awslambda.InvokeInput{FunctionName: &s.ref.function, Payload: payload})
 	switch {
 	case err != nil:
-		return s.unreached(err)
+		return &unreachedError{s.unreached(err)}
 	case out.FunctionError != nil:
 		return failureOf(out.Payload)
 	}
@@ -199,7 +199,12 @@ func (s *signerClient) ask(ctx context.Context, request lambda.Request, answer a
 	return nil
 }
 
-// unreached is an error that is not the signer's own.
+// An unreachedError is one that is not the signer's own.
+type unreachedError struct{ error }
+
+func (e *unreachedError) Unwrap() error { return e.error }
+
+// unreached adds what to do.
 func (s *signerClient) unreached(err error) error {
 	told := &cliError{
 		hint: "check that the signer runs and can be reached, and run the same command again: it goes on where it stopped",

@@ -97,6 +97,8 @@ type Patient struct {
 	Inbox storage.Store // of its online signer, nil if there is none
 	Local bool          // they are directories, of whoever asks: nobody is kept out
 
+	Signer *Signer // nil if there is none, or if it cannot be asked
+
 	// Pending is role files that somebody may publish still, nil for none.
 	Pending func(ctx context.Context) ([]map[string][]byte, error)
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -17,6 +18,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -78,7 +80,21 @@ func newWard(t *testing.T) *ward {
 		Base: w.server.URL, Client: client, Store: w.store, Inbox: forbidden{w.inbox, collection}, Unique: "1",
 	}
 	w.p.Store = onlyProbes{w.store, ""}
+	w.p.Signer = &doctor.Signer{Keys: w.keys, Look: "systemctl"}
 	return w
+}
+
+// keys is what the online signer answers.
+func (w *ward) keys(context.Context) (map[string]tuf.Key, error) {
+	root, err := tuf.Parse[tuf.Root](w.root, repo.MaxRoot)
+	if err != nil {
+		return nil, err
+	}
+	keys := map[string]tuf.Key{}
+	for _, role := range []string{tuf.RoleSnapshot, tuf.RoleTimestamp} {
+		keys[role] = root.Signed.Keys[root.Signed.Roles[role].KeyIDs[0]]
+	}
+	return keys, nil
 }
 
 func (w *ward) memory() *storage.Memory {
@@ -543,8 +559,29 @@ func TestPlanted(t *testing.T) {
 			w.p.Now = w.now.Add(2 * time.Hour)
 		}, "garbage", doctor.Error},
 		"a policy that lets publishers write metadata": {func(w *ward) { w.p.Store = w.store }, "metadata is the signer's", doctor.Warning},
-		"a policy that lets publishers read keys":      {func(w *ward) { w.p.Inbox = w.inbox }, "keys are the signer's", doctor.Warning},
-		"a policy that shows other inboxes":            {func(w *ward) { w.p.Inbox = w.inbox }, "other inboxes", doctor.Warning},
+		"a signer that is dead": {func(w *ward) {
+			w.p.Signer.Keys = func(context.Context) (map[string]tuf.Key, error) { return nil, syscall.ECONNREFUSED }
+		}, "signer answers", doctor.Error},
+		"a signer that hangs": {func(w *ward) {
+			w.p.Patience = 2 * time.Second
+			w.p.Signer.Keys = func(ctx context.Context) (map[string]tuf.Key, error) {
+				<-ctx.Done()
+				return nil, ctx.Err()
+			}
+		}, "signer answers", doctor.Error},
+		"a signer without its KMS key": {func(w *ward) {
+			w.p.Signer.Keys = func(context.Context) (map[string]tuf.Key, error) {
+				return nil, &doctor.SignerError{Err: errors.New("kms: disabled")}
+			}
+		}, "signer answers", doctor.Error},
+		"a signer with other keys": {func(w *ward) {
+			w.p.Signer.Keys = func(context.Context) (map[string]tuf.Key, error) {
+				k := w.ring.Generate(w.t)
+				return map[string]tuf.Key{tuf.RoleSnapshot: k, tuf.RoleTimestamp: k}, nil
+			}
+		}, "signer answers", doctor.Error},
+		"a policy that lets publishers read keys": {func(w *ward) { w.p.Inbox = w.inbox }, "keys are the signer's", doctor.Warning},
+		"a policy that shows other inboxes":       {func(w *ward) { w.p.Inbox = w.inbox }, "other inboxes", doctor.Warning},
 		"a signer that does not run": {func(w *ward) {
 			id := ulid.MustNew(ulid.Timestamp(w.now.Add(-2*time.Hour)), bytes.NewReader(make([]byte, 16)))
 			w.put(w.inbox, repo.SubmissionKey(collection, id.String()), `{"collection":"example.com/scripts","parts":{"targets":"`+forge.Sum("x")+`"}}`)
@@ -645,13 +682,15 @@ func (w *ward) outside() {
 // wrong, from those who know the URL alone.
 func TestPlantedOutside(t *testing.T) {
 	for name, serve := range map[string]http.HandlerFunc{
-		"401":      func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(401) },
-		"403":      func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(403) },
-		"404":      func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(404) },
-		"500":      func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(500) },
-		"redirect": func(rw http.ResponseWriter, r *http.Request) { http.Redirect(rw, r, "https://example.com/", 302) },
-		"reset":    reset,
-		"healthy":  nil,
+		"401": func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(401) },
+		"403": func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(403) },
+		"404": func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(404) },
+		"500": func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(500) },
+		"redirect": func(rw http.ResponseWriter, r *http.Request) {
+			http.Redirect(rw, r, "https://example.com/", http.StatusFound)
+		},
+		"reset":   reset,
+		"healthy": nil,
 	} {
 		w := newWard(t)
 		w.put(w.store, repo.TargetKey(collection, "dir/a+1", forge.Sum("one")), "six")
@@ -959,6 +998,20 @@ func TestFromOutside(t *testing.T) {
 		if !slices.ContainsFunc(r.Findings, func(f doctor.Finding) bool { return f.Check == check }) {
 			t.Errorf("with %d: %+v", status, r)
 		}
+	}
+}
+
+// TestMayNotAsk: who may not invoke the signer learns nothing about it.
+func TestMayNotAsk(t *testing.T) {
+	w := newWard(t)
+	w.p.Signer.Keys = func(context.Context) (map[string]tuf.Key, error) { return nil, fs.ErrPermission }
+	r, err := w.p.Examine(t.Context())
+	if err != nil || len(r.Findings) > 0 {
+		t.Fatalf("found %+v, %v", r, err)
+	}
+	i := slices.IndexFunc(r.Skipped, func(s doctor.Skipped) bool { return s.Check == "signer answers" })
+	if i < 0 || !r.Skipped[i].Denied {
+		t.Errorf("skipped %+v", r.Skipped)
 	}
 }
 

@@ -25,6 +25,7 @@ var inside = []check{
 	{"metadata is the signer's", needsBoth, writesMetadata},
 	{"keys are the signer's", needsBounds, keysAreApart},
 	{"other inboxes", needsBounds, otherInboxes},
+	{"signer answers", needsSigner, signerAnswers},
 	{"submissions are answered", needsInbox, answered},
 }
 
