@@ -3,10 +3,14 @@ package lambda
 import (
 	"context"
 	"errors"
+	"io"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+
+	"publisher/storage"
 )
 
 // TestRoom: whatever sizes come, all of them get in, and never more at once than
@@ -108,4 +112,39 @@ func TestLargeHoldNobodyUp(t *testing.T) {
 		first.leave()
 		group.Wait()
 	})
+}
+
+// sized is a store whose objects say that they have so many bytes.
+type sized struct {
+	storage.Store
+	size int64
+}
+
+func (s sized) Get(context.Context, string) (storage.Object, error) {
+	return storage.Object{Size: s.size, Body: io.NopCloser(strings.NewReader(""))}, nil
+}
+
+// TestLimit: nothing is read of a submission that does not say how large it is, or
+// for which there is no room in time.
+func TestLimit(t *testing.T) {
+	room := newRoom()
+	s, err := room.enter(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := limit(sized{size: -1}, s).Get(t.Context(), "a"); !errors.Is(err, storage.ErrTooLarge) {
+		t.Errorf("of unknown size: %v", err)
+	}
+	other, err := room.enter(t.Context())
+	if err == nil {
+		err = other.hold(t.Context(), maxSubmission)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := limit(sized{size: usualSubmission + 1}, s).Get(ctx, "a"); !errors.Is(err, context.Canceled) {
+		t.Errorf("without room: %v", err)
+	}
 }

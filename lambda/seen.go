@@ -60,10 +60,10 @@ func (s *Signer) readSeen(ctx context.Context, collection string) (last seen, ve
 	if err != nil {
 		return seen{}, version, err
 	}
-	if err := strict.Check(data, maxNote, seenShape); err != nil {
-		return seen{}, version, fmt.Errorf("read %s: %w", key, err)
+	if err = strict.Check(data, maxNote, seenShape); err == nil {
+		err = json.Unmarshal(data, &last)
 	}
-	if err := json.Unmarshal(data, &last); err != nil {
+	if err != nil {
 		return seen{}, version, fmt.Errorf("read %s: %w", key, err)
 	}
 	return last, version, nil

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"publisher/internal/forge"
 	"publisher/lambda"
 	"publisher/repo"
 	"publisher/repo/tuf"
@@ -49,6 +50,14 @@ func TestCosignRefused(t *testing.T) {
 	}
 	w.wantRefused(ask([]byte("{}"), []byte("{}")), "not cosigned: submission refused: root: ")
 	w.wantRefused(ask(w.owner.Root(), []byte("{}")), "not cosigned: ")
+	root, err := tuf.Parse[tuf.Root](w.owner.Root(), repo.MaxRoot)
+	if err != nil {
+		t.Fatal(err)
+	}
+	root.Signed.Version, root.Signed.Publisher.Parent = 2, forge.Sum("another")
+	ring := forge.Ring{}
+	stale := forge.Signed(t, ring, root.Signed, ring.Generate(t).ID()).Bytes()
+	w.wantRefused(ask(stale, []byte("{}")), "not cosigned: "+(&repo.StaleError{Role: tuf.RoleRoot}).Error())
 }
 
 // TestRefreshWithoutRoot: a collection with a timestamp and no first root is
