@@ -193,3 +193,20 @@ func TestCommitLooksBack(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestFirstRootFirst: a first root is there before anything that clients look for,
+// and that nobody could verify without it.
+func TestFirstRootFirst(t *testing.T) {
+	w := newWorld(t)
+	var wrote []string
+	w.store = storagetest.NewFaults(w.store, func(r storagetest.Request) storagetest.Fault {
+		if name, ok := strings.CutPrefix(r.Key, repo.MetadataDir(collection)+"/"); ok && r.Method == "PUT" {
+			wrote = append(wrote, name)
+		}
+		return storagetest.None
+	}).Store()
+	w.mustPublish(add("a", "1"))
+	if len(wrote) == 0 || wrote[0] != "1.root.json" {
+		t.Errorf("written in this order: %q", wrote)
+	}
+}
