@@ -15,6 +15,7 @@ import (
 	"publisher/internal/config"
 	"publisher/internal/doctor"
 	"publisher/repo"
+	"publisher/trust"
 )
 
 func newDoctor(a *app) *cobra.Command {
@@ -98,21 +99,25 @@ func (a *app) examined(ctx context.Context, what string) (*doctor.Patient, error
 	if p.Snapshot, err = readCached(c, "snapshot.json"); err != nil {
 		return nil, err
 	}
-	layers := a.layers(name, s)
-	if p.Source, err = a.source(ctx, name, s); err != nil {
-		return nil, err
-	}
-	if p.Base = valueOf(layers, config.URL).value; p.Base != "" {
-		conf, err := tlsConfig(layers)
-		if err != nil {
-			return nil, err
-		}
-		p.Client = examiner(conf)
-	}
-	if !inside {
-		return p, nil
+	if err := a.fromOutside(ctx, p, s); err != nil || !inside {
+		return p, err
 	}
 	return p, a.fromInside(ctx, p)
+}
+
+// fromOutside adds the URL, if one is known.
+func (a *app) fromOutside(ctx context.Context, p *doctor.Patient, s trust.Settings) (err error) {
+	layers := a.layers(p.Collection, s)
+	if p.Base = valueOf(layers, config.URL).value; p.Base == "" {
+		p.Source, err = a.source(ctx, p.Collection, s)
+		return err
+	}
+	if p.Source, err = a.webSource(layers, p.Base); err != nil {
+		return err
+	}
+	conf, err := tlsConfig(layers)
+	p.Client = examiner(conf)
+	return err
 }
 
 // fromInside adds the stores, as far as they are known.
@@ -126,11 +131,11 @@ func (a *app) fromInside(ctx context.Context, p *doctor.Patient) error {
 	case err != nil:
 		return err
 	}
-	p.Store, p.Source = store, store
 	settings, err := a.settings(c)
 	if err != nil {
 		return err
 	}
+	p.Store, p.StoreName, p.InboxName = store, shownStore(settings.Store), shownStore(settings.Inbox)
 	p.Local = storeDir(settings.Store) != ""
 	g := &gc{app: a, c: c}
 	p.Pending = g.pending

@@ -14,6 +14,7 @@ import (
 	"path"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"publisher/repo"
@@ -82,7 +83,7 @@ type Patient struct {
 	Trusted    []byte         // its newest trusted root
 	Timestamp  []byte         // the one verified last here, nil for none
 	Snapshot   []byte         // likewise
-	Source     storage.Getter // what it is read from
+	Source     storage.Getter // what it is read from where no store answers
 	Now        time.Time
 	Deep       bool // read every target
 
@@ -93,9 +94,10 @@ type Patient struct {
 	Base   string       // the URL that it is served below, empty if none is known
 	Client *http.Client // follows no redirects, asks for no compression by itself
 
-	Store storage.Store // that it is published to, nil if none is known
-	Inbox storage.Store // of its online signer, nil if there is none
-	Local bool          // they are directories, of whoever asks: nobody is kept out
+	Store                storage.Store // that it is published to, nil if none is known
+	Inbox                storage.Store // of its online signer, nil if there is none
+	StoreName, InboxName string        // their addresses, as people know them
+	Local                bool          // they are directories, of whoever asks: nobody is kept out
 
 	Signer *Signer // nil if there is none, or if it cannot be asked
 
@@ -103,6 +105,11 @@ type Patient struct {
 	Pending func(ctx context.Context) ([]map[string][]byte, error)
 
 	Unique string // makes the name of an object that nobody else has
+
+	store, inbox         storage.Store // as far as they answer, and with limits to how long each request takes
+	storeAway, inboxAway string        // why they are not asked, empty if they are
+
+	storeHangs, inboxHangs atomic.Int32
 
 	view   *repo.View
 	served []served // what is published, as it is served
@@ -145,8 +152,11 @@ func (f *findings) add(s Severity, what, why, do string) {
 }
 
 // checks is all of them, in the order in which they are reported. Whether the URL
-// answers is found out before anything is read from it.
-var checks = slices.Concat(outside, published, inside)
+// and the stores answer is found out before anything is read from them.
+var (
+	first  = slices.Concat(outside[:1], reach)
+	checks = slices.Concat(outside[1:], published, inside)
+)
 
 // moot is why a check says nothing of this collection.
 type moot string
@@ -160,7 +170,11 @@ func (p *Patient) Examine(ctx context.Context) (*Report, error) {
 	r := &Report{Findings: []Finding{}, Passed: []string{}, Skipped: []Skipped{}}
 	p.view, p.served, p.seen, p.looked = nil, nil, nil, Looked{}
 	p.unreachable, p.unpublished, p.swaps, p.skewed = "", false, false, false
-	if err := p.make(ctx, r, checks[:1]); err != nil {
+	p.store, p.inbox = p.timed(p.Store, p.StoreName, &p.storeHangs), p.timed(p.Inbox, p.InboxName, &p.inboxHangs)
+	p.storeHangs.Store(0)
+	p.inboxHangs.Store(0)
+	p.storeAway, p.inboxAway = "", ""
+	if err := p.make(ctx, r, first); err != nil {
 		return nil, err
 	}
 	if needsSource(p) == "" {
@@ -168,7 +182,7 @@ func (p *Patient) Examine(ctx context.Context) (*Report, error) {
 			return nil, err
 		}
 	}
-	if err := p.make(ctx, r, checks[1:]); err != nil {
+	if err := p.make(ctx, r, checks); err != nil {
 		return nil, err
 	}
 	r.Looked = p.looked
@@ -178,6 +192,7 @@ func (p *Patient) Examine(ctx context.Context) (*Report, error) {
 // make makes those of the checks that can be made.
 func (p *Patient) make(ctx context.Context, r *Report, checks []check) error {
 	for _, c := range checks {
+		p.giveUp()
 		if why := c.needs(p); why != "" {
 			r.Skipped = append(r.Skipped, Skipped{Check: c.name, Why: why})
 			continue
@@ -213,7 +228,7 @@ func (r *Report) add(f *findings, err error) {
 // be.
 func (p *Patient) load(ctx context.Context, r *Report) error {
 	l := &repo.Loader{
-		Source: p.timed(p.Source), Collection: p.Collection, Cache: repo.NewMemoryCache(p.Trusted),
+		Source: p.source(), Collection: p.Collection, Cache: repo.NewMemoryCache(p.Trusted),
 		Now: p.Now, IgnoreExpiry: true,
 	}
 	v, err := l.Load(ctx)
@@ -249,14 +264,14 @@ func (p *Patient) neverPublished(ctx context.Context, v *repo.View) error {
 	if p.Timestamp != nil {
 		return errors.New("timestamp.json is gone: one was verified here before")
 	}
-	if p.Store == nil {
-		_, err := storage.Stat(ctx, p.timed(p.Source), repo.SlotKey(p.Collection, tuf.RoleRoot, v.Root().Signed.Version))
+	if p.store == nil {
+		_, err := storage.Stat(ctx, p.source(), repo.SlotKey(p.Collection, tuf.RoleRoot, v.Root().Signed.Version))
 		if errors.Is(err, fs.ErrNotExist) {
 			return errors.New("nothing of it is served there, not even its root")
 		}
 		return err
 	}
-	for e, err := range p.Store.List(ctx, repo.MetadataDir(p.Collection)+"/") {
+	for e, err := range p.store.List(ctx, repo.MetadataDir(p.Collection)+"/") {
 		if err != nil {
 			return err
 		}
@@ -269,10 +284,13 @@ func (p *Patient) neverPublished(ctx context.Context, v *repo.View) error {
 
 // needsSource is for what is read from where the collection is read.
 func needsSource(p *Patient) string {
-	if p.Store == nil {
-		return p.unreachable
+	switch {
+	case p.store != nil:
+		return ""
+	case p.Base == "":
+		return p.storeAway
 	}
-	return ""
+	return p.unreachable
 }
 
 func needsPublished(p *Patient) string {
@@ -314,7 +332,7 @@ func needsPlace(p *Patient) string {
 	if p.Store == nil {
 		return "no store is known: add --store"
 	}
-	return ""
+	return p.storeAway
 }
 
 func needsStore(p *Patient) string {
@@ -324,19 +342,33 @@ func needsStore(p *Patient) string {
 	return needsView(p)
 }
 
-// needsBounds is for checks of what credentials may not do.
-func needsBounds(p *Patient) string {
-	if p.Local {
+// needsOthers is for checks of what credentials may not do, as there is a signer
+// that does it.
+func needsOthers(p *Patient) string {
+	switch {
+	case p.Local:
 		return "the stores are directories of this machine, which know no credentials"
+	case p.Inbox == nil:
+		return noSigner
+	}
+	return ""
+}
+
+// needsBounds is the same for checks of the inbox.
+func needsBounds(p *Patient) string {
+	if why := needsOthers(p); why != "" {
+		return why
 	}
 	return needsInbox(p)
 }
 
+const noSigner = "it has no online signer here"
+
 func needsInbox(p *Patient) string {
-	if p.Inbox == nil {
-		return "it has no online signer here"
+	if why := needsBox(p); why != "" {
+		return why
 	}
-	return ""
+	return p.inboxAway
 }
 
 // hostOf is the server that a URL names.

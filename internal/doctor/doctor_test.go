@@ -78,6 +78,7 @@ func newWard(t *testing.T) *ward {
 	w.p = &doctor.Patient{
 		Collection: collection, Trusted: w.root, Source: w.store, Now: w.now,
 		Base: w.server.URL, Client: client, Store: w.store, Inbox: forbidden{w.inbox, collection}, Unique: "1",
+		StoreName: "s3://public", InboxName: "s3://inbox",
 	}
 	w.p.Store = onlyProbes{w.store, ""}
 	w.p.Signer = &doctor.Signer{Keys: w.keys, Look: "systemctl"}
@@ -563,7 +564,7 @@ func TestPlanted(t *testing.T) {
 			w.p.Signer.Keys = func(context.Context) (map[string]tuf.Key, error) { return nil, syscall.ECONNREFUSED }
 		}, "signer answers", doctor.Error},
 		"a signer that hangs": {func(w *ward) {
-			w.p.Patience = 2 * time.Second
+			w.p.Patience = 4 * time.Second
 			w.p.Signer.Keys = func(ctx context.Context) (map[string]tuf.Key, error) {
 				<-ctx.Done()
 				return nil, ctx.Err()
@@ -671,11 +672,18 @@ func (w *ward) read(key string) string {
 // outside has the ward looked at by somebody who knows its URL.
 func (w *ward) outside() {
 	w.t.Helper()
+	w.outsideToo()
+	w.p.Store, w.p.Inbox, w.p.Signer = nil, nil, nil
+}
+
+// outsideToo lets it be read at the URL where no store answers.
+func (w *ward) outsideToo() {
+	w.t.Helper()
 	source, err := web.Open(w.server.URL, w.p.Client.Transport.(*http.Transport).TLSClientConfig)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	w.p.Source, w.p.Store, w.p.Inbox = source, nil, nil
+	w.p.Source = source
 }
 
 // TestPlantedOutside: one target that cannot be had hides nothing else that is

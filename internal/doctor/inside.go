@@ -33,12 +33,12 @@ func needsBoth(p *Patient) string {
 	if why := needsStore(p); why != "" {
 		return why
 	}
-	return needsBounds(p)
+	return needsOthers(p)
 }
 
 // compareAndSwap lets writers race.
 func compareAndSwap(ctx context.Context, p *Patient, f *findings) error {
-	err := storage.Probe(ctx, p.Store, repo.ProbeKey(p.Collection, p.Unique))
+	err := storage.Probe(ctx, p.store, repo.ProbeKey(p.Collection, p.Unique))
 	switch {
 	case errors.Is(err, storage.ErrNoCompareAndSwap):
 		f.add(Error, err.Error(), "of two who publish at once one is told that it worked and loses everything",
@@ -54,7 +54,7 @@ func compareAndSwap(ctx context.Context, p *Patient, f *findings) error {
 }
 
 func storeClock(ctx context.Context, p *Patient, f *findings) error {
-	info, err := storage.Stat(ctx, p.Store, repo.TimestampKey(p.Collection))
+	info, err := storage.Stat(ctx, p.store, repo.TimestampKey(p.Collection))
 	if err != nil {
 		return err
 	}
@@ -74,11 +74,14 @@ func garbage(ctx context.Context, p *Patient, f *findings) error {
 	if err := interrupted(ctx, p, f); err != nil {
 		return err
 	}
+	if p.inboxAway != "" {
+		return moot("what waits in the inbox may need anything: " + p.inboxAway)
+	}
 	if p.foreign() {
 		return moot("another program has made it, and knows what it needs no more")
 	}
 	c := &repo.Collector{
-		Store: p.Store, Collection: p.Collection, Cache: repo.NewMemoryCache(p.Trusted),
+		Store: p.store, Collection: p.Collection, Cache: repo.NewMemoryCache(p.Trusted),
 		Now: func() time.Time { return p.Now }, Keep: repo.DefaultKeep, Told: true, Pending: p.Pending,
 	}
 	found, err := c.Survey(ctx)
@@ -101,7 +104,7 @@ func garbage(ctx context.Context, p *Patient, f *findings) error {
 
 // interrupted looks for the mark of a collection that has not ended.
 func interrupted(ctx context.Context, p *Patient, f *findings) error {
-	info, err := storage.Stat(ctx, p.Store, repo.GarbageKey(p.Collection))
+	info, err := storage.Stat(ctx, p.store, repo.GarbageKey(p.Collection))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
@@ -140,7 +143,7 @@ func writesMetadata(ctx context.Context, p *Patient, f *findings) error {
 		repo.TimestampKey(c), repo.SlotKey(c, tuf.RoleRoot, 1), repo.SlotKey(c, tuf.RoleSnapshot, v.Snapshot.Signed.Version),
 		repo.SlotKey(c, tuf.RoleTargets, v.Targets[tuf.RoleTargets].Signed.Version),
 	} {
-		may, err := mayWrite(ctx, p.Store, key)
+		may, err := mayWrite(ctx, p.store, key)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -156,14 +159,14 @@ func writesMetadata(ctx context.Context, p *Patient, f *findings) error {
 }
 
 func keysAreApart(ctx context.Context, p *Patient, f *findings) error {
-	for e, err := range p.Inbox.List(ctx, p.Collection+"/keys/") {
+	for e, err := range p.inbox.List(ctx, p.Collection+"/keys/") {
 		if errors.Is(err, fs.ErrPermission) {
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		_, _, err = storage.Read(ctx, p.Inbox, e.Key, repo.MaxRoot)
+		_, _, err = storage.Read(ctx, p.inbox, e.Key, repo.MaxRoot)
 		if errors.Is(err, fs.ErrPermission) {
 			return nil
 		}
@@ -178,7 +181,7 @@ func keysAreApart(ctx context.Context, p *Patient, f *findings) error {
 
 // otherInboxes: nobody sees the submissions of others.
 func otherInboxes(ctx context.Context, p *Patient, f *findings) error {
-	for e, err := range p.Inbox.List(ctx, "") {
+	for e, err := range p.inbox.List(ctx, "") {
 		if errors.Is(err, fs.ErrPermission) {
 			return nil
 		}
@@ -189,7 +192,7 @@ func otherInboxes(ctx context.Context, p *Patient, f *findings) error {
 		if !ok || key.Collection == p.Collection || key.Kind == "keys" {
 			continue
 		}
-		_, _, err = storage.Read(ctx, p.Inbox, e.Key, repo.MaxRoot)
+		_, _, err = storage.Read(ctx, p.inbox, e.Key, repo.MaxRoot)
 		switch {
 		case errors.Is(err, fs.ErrPermission), errors.Is(err, fs.ErrNotExist):
 			return nil
@@ -211,7 +214,7 @@ const (
 )
 
 func answered(ctx context.Context, p *Patient, f *findings) error {
-	box := repo.Inbox{Store: p.Inbox, Collection: p.Collection}
+	box := repo.Inbox{Store: p.inbox, Collection: p.Collection}
 	waiting, looked := 0, 0
 	for name, err := range box.Waiting(ctx) {
 		if err != nil {
@@ -242,7 +245,7 @@ func answered(ctx context.Context, p *Patient, f *findings) error {
 // putAside looks for submissions that the signer could neither take nor refuse.
 func putAside(ctx context.Context, p *Patient, f *findings) error {
 	n := 0
-	for _, err := range p.Inbox.List(ctx, repo.QuarantineDir(p.Collection)) {
+	for _, err := range p.inbox.List(ctx, repo.QuarantineDir(p.Collection)) {
 		if err != nil {
 			return err
 		}

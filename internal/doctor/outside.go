@@ -221,7 +221,7 @@ const askEdges = 5
 // staleEdge: what is served is what the store has.
 func staleEdge(ctx context.Context, p *Patient, f *findings) error {
 	for range askEdges {
-		data, _, err := storage.Read(ctx, p.Store, repo.TimestampKey(p.Collection), repo.MaxTimestamp)
+		data, _, err := storage.Read(ctx, p.store, repo.TimestampKey(p.Collection), repo.MaxTimestamp)
 		if err != nil {
 			return err
 		}
@@ -478,7 +478,7 @@ const maxServed = 3
 // inboxServed: what lies in the private store is not to be had at the URL.
 func inboxServed(ctx context.Context, p *Patient, f *findings) error {
 	asked := 0
-	for e, err := range p.Inbox.List(ctx, p.Collection+"/") {
+	for e, err := range p.inbox.List(ctx, p.Collection+"/") {
 		if err != nil {
 			return err
 		}

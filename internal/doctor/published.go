@@ -24,7 +24,7 @@ var published = []check{
 // targets a sample is read, and of the others it is compared what the store lists.
 func promises(ctx context.Context, p *Patient, f *findings) error {
 	c := &repo.Checker{
-		Source: p.timed(p.Source), Collection: p.Collection, Trusted: p.Trusted, Timestamp: p.Timestamp, Snapshot: p.Snapshot,
+		Source: p.source(), Collection: p.Collection, Trusted: p.Trusted, Timestamp: p.Timestamp, Snapshot: p.Snapshot,
 		Now: p.Now, Deep: p.Deep, Sample: p.sample(),
 	}
 	found, err := c.Check(ctx)
@@ -41,7 +41,7 @@ func promises(ctx context.Context, p *Patient, f *findings) error {
 			f.add(Error, what, whyBroken, restore+p.Collection+" --deep")
 		}
 	}
-	if p.view == nil || p.Store == nil || p.Deep {
+	if p.view == nil || p.store == nil || p.Deep {
 		return nil
 	}
 	return p.compareListing(ctx, f)
@@ -59,7 +59,7 @@ func (p *Patient) compareListing(ctx context.Context, f *findings) error {
 	if err != nil || len(listed) <= maxSample {
 		return err
 	}
-	for e, err := range p.Store.List(ctx, repo.TargetsDir(p.Collection)+"/") {
+	for e, err := range p.store.List(ctx, repo.TargetsDir(p.Collection)+"/") {
 		if err != nil {
 			return err
 		}

@@ -16,7 +16,7 @@ import (
 // that clients ask for again and again, and looks for them at the URL: a cache may
 // keep that one is missing, or what it was, and say nothing of it.
 func newIsSeen(ctx context.Context, p *Patient, f *findings) error {
-	d, ok := p.Store.(storage.Deleter)
+	d, ok := p.store.(storage.Deleter)
 	switch {
 	case !ok:
 		return moot("the store cannot remove what would be put there")
@@ -24,7 +24,7 @@ func newIsSeen(ctx context.Context, p *Patient, f *findings) error {
 		return moot("these credentials may write no metadata, or the store heeds no conditions: see compare-and-swap")
 	}
 	// What cannot be removed stays until gc finds it: one object of that kind is enough.
-	if _, err := storage.Stat(ctx, p.Store, repo.ProbeKey(p.Collection, p.Unique)); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := storage.Stat(ctx, p.store, repo.ProbeKey(p.Collection, p.Unique)); !errors.Is(err, fs.ErrNotExist) {
 		return orMoot(err, "these credentials may not remove what would be put there")
 	}
 	t := &trial{p: p, deleter: d, dir: repo.ProbeKey(p.Collection, p.Unique)}
@@ -110,7 +110,7 @@ func (t *trial) get(ctx context.Context, name string) (text string, found bool, 
 
 func (t *trial) put(ctx context.Context, name, text string, prev storage.Version) (storage.Version, error) {
 	t.wrote = append(t.wrote, t.dir+name)
-	version, err := t.p.Store.Put(ctx, t.dir+name, strings.NewReader(text), prev)
+	version, err := t.p.store.Put(ctx, t.dir+name, strings.NewReader(text), prev)
 	if err != nil {
 		return version, fmt.Errorf("try how new objects are served: %w", err)
 	}
@@ -121,7 +121,7 @@ func (t *trial) put(ctx context.Context, name, text string, prev storage.Version
 func (t *trial) cleanUp(ctx context.Context) {
 	ctx = context.WithoutCancel(ctx)
 	for _, key := range t.wrote {
-		info, err := storage.Stat(ctx, t.p.Store, key)
+		info, err := storage.Stat(ctx, t.p.store, key)
 		if err == nil {
 			err = t.deleter.Delete(ctx, key, info.Version)
 		}

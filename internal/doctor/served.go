@@ -147,7 +147,7 @@ func (p *Patient) roots(ctx context.Context) ([]object, error) {
 	newest := p.view.Root().Signed.Version
 	var all []object
 	for n := max(1, newest-maxRoots+1); n <= newest; n++ {
-		data, _, err := storage.Read(ctx, p.Source, repo.SlotKey(p.Collection, tuf.RoleRoot, n), repo.MaxRoot)
+		data, _, err := storage.Read(ctx, p.source(), repo.SlotKey(p.Collection, tuf.RoleRoot, n), repo.MaxRoot)
 		switch {
 		case ctx.Err() != nil:
 			return nil, ctx.Err()

@@ -35,7 +35,7 @@ func (e *SignerError) Unwrap() error { return e.Err }
 
 func needsSigner(p *Patient) string {
 	if p.Signer == nil {
-		return "it has no online signer here"
+		return noSigner
 	}
 	return ""
 }

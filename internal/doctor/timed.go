@@ -2,20 +2,23 @@ package doctor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"iter"
+	"sync/atomic"
 	"time"
 
 	"publisher/storage"
 )
 
-// timed is a source, or a store, that gives up on objects which come so slowly
-// that nobody would wait for them.
-func (p *Patient) timed(s storage.Getter) storage.Getter {
-	if store, ok := s.(storage.Store); ok {
-		return &timedStore{store, p}
+// timed is a store that gives up on what takes so long that nobody would wait for
+// it; nil for nil.
+func (p *Patient) timed(s storage.Store, name string, hangs *atomic.Int32) storage.Store {
+	if s == nil {
+		return nil
 	}
-	return &timedSource{s, p}
+	return storage.Narrow(&timedStore{s, p, name, hangs}, s)
 }
 
 type timedSource struct {
@@ -30,23 +33,111 @@ func (s *timedSource) Get(ctx context.Context, key string) (storage.Object, erro
 type timedStore struct {
 	storage.Store
 	patient *Patient
+	name    string
+	hangs   *atomic.Int32 // how often it has not answered
 }
 
+// maxHangs is after how many requests without an answer a store is asked nothing
+// more: an examination is to end.
+const maxHangs = 3
+
 func (s *timedStore) Get(ctx context.Context, key string) (storage.Object, error) {
-	return s.patient.hurry(ctx, s.Store, key)
+	if err := s.givenUp(); err != nil {
+		return storage.Object{}, err
+	}
+	obj, err := s.patient.hurry(ctx, s.Store, key)
+	return obj, s.named(err)
+}
+
+// Put implements storage.Store. What is put here is small.
+func (s *timedStore) Put(ctx context.Context, key string, body io.ReadSeeker, prev storage.Version) (v storage.Version, err error) {
+	err = s.limited(ctx, func(ctx context.Context) (err error) {
+		v, err = s.Store.Put(ctx, key, body, prev)
+		return err
+	})
+	return v, err
+}
+
+// List implements storage.Store. The time that the caller takes does not count.
+func (s *timedStore) List(ctx context.Context, prefix string) iter.Seq2[storage.Entry, error] {
+	return func(yield func(storage.Entry, error) bool) {
+		if err := s.givenUp(); err != nil {
+			yield(storage.Entry{}, err)
+			return
+		}
+		h := s.patient.wait(ctx)
+		defer h.release()
+		for e, err := range s.Store.List(h.ctx, prefix) {
+			h.timer.Stop()
+			if !yield(e, s.named(h.cause(err))) {
+				return
+			}
+			h.began = time.Now()
+			h.timer.Reset(s.patient.limit(0))
+		}
+	}
 }
 
 // Stat implements storage.Stater.
-func (s *timedStore) Stat(ctx context.Context, key string) (storage.Info, error) {
-	return storage.Stat(ctx, s.Store, key)
+func (s *timedStore) Stat(ctx context.Context, key string) (info storage.Info, err error) {
+	err = s.limited(ctx, func(ctx context.Context) (err error) {
+		info, err = storage.Stat(ctx, s.Store, key)
+		return err
+	})
+	return info, err
+}
+
+// Delete implements storage.Deleter.
+func (s *timedStore) Delete(ctx context.Context, key string, prev storage.Version) error {
+	return s.limited(ctx, func(ctx context.Context) error {
+		return s.Store.(storage.Deleter).Delete(ctx, key, prev)
+	})
+}
+
+// Batch implements storage.Batcher.
+func (s *timedStore) Batch() (storage.Store, func(context.Context) error, func()) {
+	return s.Store.(storage.Batcher).Batch()
+}
+
+// limited makes a request that moves few bytes.
+func (s *timedStore) limited(ctx context.Context, ask func(context.Context) error) error {
+	if err := s.givenUp(); err != nil {
+		return err
+	}
+	h := s.patient.wait(ctx)
+	defer h.release()
+	return s.named(h.cause(ask(h.ctx)))
+}
+
+// givenUp fails for a store that has not answered again and again.
+func (s *timedStore) givenUp() error {
+	if s.hangs.Load() < maxHangs {
+		return nil
+	}
+	return fmt.Errorf("%s: timeout: it has not answered %d times: %w", s.name, maxHangs, context.DeadlineExceeded)
+}
+
+// named says which store it was that did not answer, and counts that.
+func (s *timedStore) named(err error) error {
+	if !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	s.hangs.Add(1)
+	return fmt.Errorf("%s: %w", s.name, err)
+}
+
+// wait begins to wait for an answer.
+func (p *Patient) wait(ctx context.Context) *hurried {
+	ctx, cancel := context.WithCancelCause(ctx)
+	h := &hurried{ctx: ctx, cancel: cancel, patient: p, began: time.Now()}
+	h.timer = time.AfterFunc(p.limit(0), h.end)
+	return h
 }
 
 // hurry opens an object. Its bytes must come as fast as those of an answer.
 func (p *Patient) hurry(ctx context.Context, s storage.Getter, key string) (storage.Object, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	h := &hurried{ctx: ctx, cancel: cancel, patient: p, began: time.Now()}
-	h.timer = time.AfterFunc(p.limit(0), h.end)
-	obj, err := s.Get(ctx, key)
+	h := p.wait(ctx)
+	obj, err := s.Get(h.ctx, key)
 	if err != nil {
 		err = h.cause(err)
 		h.release()
