@@ -42,6 +42,7 @@ var jsonRuns = []struct{ verb, args string }{
 	{"download", "example.com/a x -o $DIR/got"},
 	{"key list", ""},
 	{"key generate", "-o $DIR/new.pem --no-passphrase"},
+	{"key export", "--public -o $DIR/public.pem"},
 	{"key import", "$DIR/new.pem --no-passphrase"},
 	{"delegation add", "example.com/a targets/r $DIR/delegate.pub --paths r/* -p"},
 	{"delegation list", "example.com/a"},

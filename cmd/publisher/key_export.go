@@ -15,18 +15,25 @@ type keyExportOptions struct {
 	collections []string
 	ids         []string
 	file        string
+	public      bool
 }
 
 func newKeyExport(a *app) *cobra.Command {
 	var o keyExportOptions
 	cmd := &cobra.Command{
 		Use:   "export -o FILE",
-		Short: "Copy private keys to a file",
+		Short: "Copy private keys, or their public halves, to a file",
 		Long: `Copy private keys to a file that does not exist, as they are stored: under the
 same passphrases. Without --collection and --key that is every key, and an error if
-one of them is damaged.`,
+one of them is damaged.
+
+With --public it is the public halves instead, in PEM form, to a file or to standard
+output: what "publisher delegation add" and "publisher key rotate --key" want of a
+key, one file for each. A passphrase is needed only where neither the file of a key
+nor a trusted root has its public half.`,
 		Example: `  publisher key export --collection example.com/scripts -o backup.pem
-  publisher key export --key 1a2b3c4 --key 5d6e7f8 -o -`,
+  publisher key export --key 1a2b3c4 --key 5d6e7f8 -o -
+  publisher key export --public --key 1a2b3c4 -o ci.pub`,
 		Args:              exactly(0),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE:              func(*cobra.Command, []string) error { return runKeyExport(a, o) },
@@ -35,6 +42,7 @@ one of them is damaged.`,
 	f.StringArrayVarP(&o.collections, "collection", "g", nil, "the keys of this `collection`; may be repeated")
 	f.StringArrayVar(&o.ids, "key", nil, "the key of this `ID`; may be repeated")
 	f.StringVarP(&o.file, "output", "o", "", "the `file` to write, - for standard output")
+	f.BoolVar(&o.public, "public", false, "the public halves, which are no secret, and not the private keys")
 	acceptGUN(f)
 	completeFlag(cmd, "collection", a.completeCollections)
 	completeFlag(cmd, "key", a.completeKeys)
@@ -42,6 +50,9 @@ one of them is damaged.`,
 }
 
 func runKeyExport(a *app, o keyExportOptions) error {
+	if o.public {
+		return a.exportPublic(o)
+	}
 	if o.file == "" {
 		return usage("publisher key export -o FILE, or -o - for standard output", "no file to export to")
 	}
@@ -60,12 +71,17 @@ func runKeyExport(a *app, o keyExportOptions) error {
 		_, err = a.out.Write(data)
 		return err
 	}
-	err = durable.CreateFile(o.file, data, 0o600)
+	return a.exportTo(o.file, data, 0o600, counted(len(selected), "key"))
+}
+
+// exportTo writes a file that does not exist, and says what is in it.
+func (a *app) exportTo(file string, data []byte, mode fs.FileMode, what string) error {
+	err := durable.CreateFile(file, data, mode)
 	if errors.Is(err, fs.ErrExist) {
-		return taken(o.file)
+		return taken(file)
 	}
 	if err == nil {
-		a.infof("wrote %s to %s", counted(len(selected), "key"), o.file)
+		a.infof("wrote %s to %s", what, file)
 	}
 	return err
 }

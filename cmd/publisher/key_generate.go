@@ -28,8 +28,9 @@ func newKeyGenerate(a *app) *cobra.Command {
 		Long: `Make a private key: ed25519 (the default, unless the configuration has another
 key_type), ecdsa (on P-256) or rsa (3072 bits).
 
-It goes into the trust directory, or with -o to a file, with the public key, for
-those who are to trust it, beside it in FILE.pub.`,
+It goes into the trust directory, from where "publisher key export --public" gets
+the public key for those who are to trust it; or with -o to a file, with the public
+key beside it in FILE.pub.`,
 		Example: `  publisher key generate --role targets/releases
   publisher key generate ecdsa --role root -o /media/usb/root.pem`,
 		Args:              between(0, 1),
@@ -64,6 +65,9 @@ func runKeyGenerate(a *app, algorithm string, o keyGenerateOptions) error {
 		return err
 	}
 	a.infof("the new %s is in %s; keep a copy elsewhere", keyOf(made.Role, made.ID, made.Collection), made.Location)
+	if o.file == "" {
+		a.infof("its public half, for those who are to trust it: publisher key export --public --key %s", tuf.ShortID(made.ID))
+	}
 	return a.result(made, func(w io.Writer) error {
 		_, err := fmt.Fprintln(w, made.ID)
 		return err
