@@ -143,9 +143,12 @@ func (a *app) fromInside(ctx context.Context, p *doctor.Patient) error {
 	if err != nil || signer == nil {
 		return err
 	}
-	p.Signer = signer.examined()
-	g.box, err = signer.box(ctx, signer.inbox)
+	p.Signer, p.Together = signer.examined(), checkApart(settings.Store, settings.Inbox)
+	if g.box, err = signer.box(ctx, signer.inbox); err != nil {
+		return err
+	}
 	p.Inbox = g.box.Store
+	p.Anybody, err = openAnonymous(ctx, signer.inbox)
 	return err
 }
 

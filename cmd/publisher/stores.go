@@ -50,6 +50,22 @@ func openStore(ctx context.Context, raw string) (storage.Store, error) {
 	return s, nil
 }
 
+// openAnonymous opens the store as it answers to those who have no credentials; nil
+// for a directory, which knows none.
+func openAnonymous(ctx context.Context, raw string) (storage.Store, error) {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return nil, usage(storeHint, "store %q is not a URL", raw)
+	}
+	switch u.Scheme {
+	case "s3":
+		return s3.OpenAnonymous(ctx, u)
+	case "minio":
+		return minio.OpenAnonymous(ctx, u)
+	}
+	return nil, nil
+}
+
 // shownStore is the address of a store without what is secret in it.
 func shownStore(raw string) string {
 	u, err := url.Parse(raw)

@@ -99,6 +99,9 @@ type Patient struct {
 	StoreName, InboxName string        // their addresses, as people know them
 	Local                bool          // they are directories, of whoever asks: nobody is kept out
 
+	Anybody  storage.Store // the inbox, as it answers without credentials; nil if it cannot be asked so
+	Together error         // why store and inbox are one place, by their addresses; nil if they are not
+
 	Signer *Signer // nil if there is none, or if it cannot be asked
 
 	// Pending is role files that somebody may publish still, nil for none.
@@ -122,6 +125,7 @@ type Patient struct {
 	unpublished bool   // and never was
 	swaps       bool   // the store has shown that it compares before it swaps
 	skewed      bool   // the clock here and the store's differ
+	open        bool   // anybody may read the inbox
 }
 
 // A check is one examination.
@@ -169,7 +173,7 @@ func (m moot) Error() string { return string(m) }
 func (p *Patient) Examine(ctx context.Context) (*Report, error) {
 	r := &Report{Findings: []Finding{}, Passed: []string{}, Skipped: []Skipped{}}
 	p.view, p.served, p.seen, p.looked = nil, nil, nil, Looked{}
-	p.unreachable, p.unpublished, p.swaps, p.skewed = "", false, false, false
+	p.unreachable, p.unpublished, p.swaps, p.skewed, p.open = "", false, false, false, false
 	p.store, p.inbox = p.timed(p.Store, p.StoreName, &p.storeHangs), p.timed(p.Inbox, p.InboxName, &p.inboxHangs)
 	p.storeHangs.Store(0)
 	p.inboxHangs.Store(0)

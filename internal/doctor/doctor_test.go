@@ -81,6 +81,7 @@ func newWard(t *testing.T) *ward {
 		StoreName: "s3://public", InboxName: "s3://inbox",
 	}
 	w.p.Store = onlyProbes{w.store, ""}
+	w.p.Anybody = away{Memory: w.inbox, answer: denied}
 	w.p.Signer = &doctor.Signer{Keys: w.keys, Look: "systemctl"}
 	return w
 }
@@ -560,6 +561,14 @@ func TestPlanted(t *testing.T) {
 			w.p.Now = w.now.Add(2 * time.Hour)
 		}, "garbage", doctor.Error},
 		"a policy that lets publishers write metadata": {func(w *ward) { w.p.Store = w.store }, "metadata is the signer's", doctor.Warning},
+		"an inbox that anybody may read":               {func(w *ward) { w.p.Anybody = w.inbox }, "inbox is private", doctor.Error},
+		"an inbox that anybody may list": {func(w *ward) {
+			w.p.Anybody = away{Memory: w.inbox, answer: denied, lists: true}
+		}, "inbox is private", doctor.Error},
+		"an inbox within the store": {func(w *ward) { w.p.Together = errors.New("one lies in the other") }, "inbox is apart", doctor.Error},
+		"an inbox that is the store": {func(w *ward) {
+			w.p.Inbox = w.store
+		}, "inbox is apart", doctor.Error},
 		"a signer that is dead": {func(w *ward) {
 			w.p.Signer.Keys = func(context.Context) (map[string]tuf.Key, error) { return nil, syscall.ECONNREFUSED }
 		}, "signer answers", doctor.Error},
@@ -1020,6 +1029,16 @@ func TestMayNotAsk(t *testing.T) {
 	i := slices.IndexFunc(r.Skipped, func(s doctor.Skipped) bool { return s.Check == "signer answers" })
 	if i < 0 || !r.Skipped[i].Denied {
 		t.Errorf("skipped %+v", r.Skipped)
+	}
+}
+
+// TestOpenInbox: who reads what anybody may read has no credentials to blame.
+func TestOpenInbox(t *testing.T) {
+	w := newWard(t)
+	w.p.Inbox, w.p.Anybody = w.inbox, w.inbox
+	r, err := w.p.Examine(t.Context())
+	if err != nil || len(r.Findings) != 1 || r.Findings[0].Check != "inbox is private" || !strings.Contains(r.Findings[0].What, "/keys/") {
+		t.Errorf("found %+v, %v", r.Findings, err)
 	}
 }
 

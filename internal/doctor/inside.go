@@ -8,8 +8,6 @@ import (
 	"io/fs"
 	"time"
 
-	"github.com/oklog/ulid/v2"
-
 	"publisher/repo"
 	"publisher/repo/tuf"
 	"publisher/storage"
@@ -23,6 +21,8 @@ var inside = []check{
 	{"clock of the store", needsStore, storeClock},
 	{"garbage", needsStore, garbage},
 	{"metadata is the signer's", needsBoth, writesMetadata},
+	{"inbox is apart", needsInboxAndStore, inboxApart},
+	{"inbox is private", needsAnybody, inboxPrivate},
 	{"keys are the signer's", needsBounds, keysAreApart},
 	{"other inboxes", needsBounds, otherInboxes},
 	{"signer answers", needsSigner, signerAnswers},
@@ -156,117 +156,4 @@ func writesMetadata(ctx context.Context, p *Patient, f *findings) error {
 		}
 	}
 	return nil
-}
-
-func keysAreApart(ctx context.Context, p *Patient, f *findings) error {
-	for e, err := range p.inbox.List(ctx, p.Collection+"/keys/") {
-		if errors.Is(err, fs.ErrPermission) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		_, _, err = storage.Read(ctx, p.inbox, e.Key, repo.MaxRoot)
-		if errors.Is(err, fs.ErrPermission) {
-			return nil
-		}
-		if err == nil {
-			f.add(Warning, "these credentials may read the sealed keys of the signer", "with the KMS key or the passphrase that seals them they sign snapshot and timestamp",
-				"give publishers the policy for publishers: see docs/operations.md")
-		}
-		return err
-	}
-	return nil
-}
-
-// otherInboxes: nobody sees the submissions of others.
-func otherInboxes(ctx context.Context, p *Patient, f *findings) error {
-	for e, err := range p.inbox.List(ctx, "") {
-		if errors.Is(err, fs.ErrPermission) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		key, ok := repo.ParsePrivate(e.Key)
-		if !ok || key.Collection == p.Collection || key.Kind == "keys" {
-			continue
-		}
-		_, _, err = storage.Read(ctx, p.inbox, e.Key, repo.MaxRoot)
-		switch {
-		case errors.Is(err, fs.ErrPermission), errors.Is(err, fs.ErrNotExist):
-			return nil
-		case err == nil || errors.Is(err, storage.ErrTooLarge):
-			f.add(Warning, "these credentials may read the inbox of "+key.Collection, "publishers of one collection see what others are about to publish",
-				"give publishers the policy for publishers: see docs/operations.md")
-			return nil
-		}
-		return err
-	}
-	return nil
-}
-
-// maxWait is for how long a submission may wait: the schedule sweeps more often.
-// Of those that have waited longer so many are looked at.
-const (
-	maxWait = time.Hour
-	maxLook = 100
-)
-
-func answered(ctx context.Context, p *Patient, f *findings) error {
-	box := repo.Inbox{Store: p.inbox, Collection: p.Collection}
-	waiting, looked := 0, 0
-	for name, err := range box.Waiting(ctx) {
-		if err != nil {
-			return err
-		}
-		id, err := ulid.ParseStrict(name)
-		if err != nil || p.Now.Sub(ulid.Time(id.Time())) < maxWait {
-			continue
-		}
-		if looked++; looked > maxLook {
-			break
-		}
-		done, err := hasReceipt(ctx, box, name)
-		if err != nil {
-			return err
-		}
-		if !done {
-			waiting++
-		}
-	}
-	if waiting > 0 {
-		f.add(Error, fmt.Sprintf("%d submissions have waited for more than an hour", waiting), "the signer does not run, or cannot answer",
-			"publisher submissions "+p.Collection+", and look at the signer's log")
-	}
-	return putAside(ctx, p, f)
-}
-
-// putAside looks for submissions that the signer could neither take nor refuse.
-func putAside(ctx context.Context, p *Patient, f *findings) error {
-	n := 0
-	for _, err := range p.inbox.List(ctx, repo.QuarantineDir(p.Collection)) {
-		if err != nil {
-			return err
-		}
-		n++
-	}
-	if n > 0 {
-		f.add(Warning, fmt.Sprintf("%d submissions were put aside: the signer has failed on them again and again", n), "what was to be published is not, and nobody was told",
-			"publisher submissions "+p.Collection+", and look at the signer's log")
-	}
-	return nil
-}
-
-// hasReceipt: where nobody may delete, what is answered stays.
-func hasReceipt(ctx context.Context, box repo.Inbox, name string) (bool, error) {
-	sub, err := box.Submission(ctx, name)
-	if sub == nil {
-		return errors.Is(err, fs.ErrNotExist), nil
-	}
-	_, err = box.Receipt(ctx, sub.ID())
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
-	return err == nil, err
 }

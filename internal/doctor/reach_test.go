@@ -20,6 +20,7 @@ type away struct {
 	*storage.Memory
 	but    string
 	answer func(context.Context) error
+	lists  bool
 }
 
 func denied(context.Context) error { return fmt.Errorf("%w: no AWS credentials", fs.ErrPermission) }
@@ -47,7 +48,10 @@ func (s away) Put(ctx context.Context, _ string, _ io.ReadSeeker, _ storage.Vers
 	return storage.Absent, s.answer(ctx)
 }
 
-func (s away) List(ctx context.Context, _ string) iter.Seq2[storage.Entry, error] {
+func (s away) List(ctx context.Context, prefix string) iter.Seq2[storage.Entry, error] {
+	if s.lists {
+		return s.Memory.List(ctx, prefix)
+	}
 	return func(yield func(storage.Entry, error) bool) { yield(storage.Entry{}, s.answer(ctx)) }
 }
 
@@ -105,7 +109,7 @@ func TestHangs(t *testing.T) {
 	t.Parallel()
 	w := newWard(t)
 	w.p.Patience = 3 * time.Second
-	w.p.Store = away{w.store, ".root.json", hang}
+	w.p.Store = away{Memory: w.store, but: ".root.json", answer: hang}
 	began := time.Now()
 	r, err := w.p.Examine(t.Context())
 	if err != nil {

@@ -34,11 +34,26 @@ func Open(_ context.Context, u *url.URL) (storage.Store, error) {
 	return open(u, transport.Patience)
 }
 
+// OpenAnonymous returns the same store as it answers to those who have no
+// credentials.
+func OpenAnonymous(_ context.Context, u *url.URL) (storage.Store, error) {
+	addr, err := parse(u)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", u.Redacted(), err)
+	}
+	addr.creds = credentials.NewStatic("", "", "", credentials.SignatureAnonymous)
+	return addr.open(u, transport.Patience)
+}
+
 func open(u *url.URL, patience time.Duration) (storage.Store, error) {
 	addr, err := parse(u)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", u.Redacted(), err)
 	}
+	return addr.open(u, patience)
+}
+
+func (addr address) open(u *url.URL, patience time.Duration) (storage.Store, error) {
 	options := minio.Options{
 		Creds:      addr.creds,
 		Secure:     addr.secure,

@@ -1,6 +1,10 @@
 package minio
 
 import (
+	"errors"
+	"io/fs"
+	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -88,5 +92,25 @@ func TestBrokenConfig(t *testing.T) {
 	t.Setenv("MC_CONFIG_DIR", home)
 	if _, err := parse(&url.URL{Scheme: "minio", Host: "alias", Path: "/b"}); err == nil || !strings.Contains(err.Error(), "config.json") {
 		t.Errorf("a broken configuration: %v", err)
+	}
+}
+
+// TestAnonymous: what is asked without credentials is not signed, whatever there is.
+func TestAnonymous(t *testing.T) {
+	t.Setenv("MC_CONFIG_DIR", t.TempDir())
+	t.Setenv("MINIO_ROOT_USER", "root")
+	t.Setenv("MINIO_ROOT_PASSWORD", "secret")
+	var said []string
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		said = append(said, r.Header.Get("Authorization"))
+		w.WriteHeader(http.StatusForbidden)
+	}))
+	defer server.Close()
+	s, err := OpenAnonymous(t.Context(), &url.URL{Scheme: "minio", Host: strings.TrimPrefix(server.URL, "http://"), Path: "/bucket"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err = s.Get(t.Context(), "k"); !errors.Is(err, fs.ErrPermission) || len(said) == 0 || said[0] != "" {
+		t.Errorf("%v, signed with %q", err, said)
 	}
 }

@@ -92,6 +92,26 @@ func TestNoCredentials(t *testing.T) {
 	}
 }
 
+// TestAnonymous: what is asked without credentials is not signed, whatever there is.
+func TestAnonymous(t *testing.T) {
+	t.Setenv("AWS_ACCESS_KEY_ID", "key")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "secret")
+	var said []string
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		said = append(said, r.Header.Get("Authorization"))
+		w.WriteHeader(http.StatusForbidden)
+	}))
+	defer server.Close()
+	u := &url.URL{Scheme: "s3", Host: "bucket", RawQuery: url.Values{"endpoint": {server.URL}}.Encode()}
+	s, err := OpenAnonymous(t.Context(), u)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err = s.Get(t.Context(), "k"); !errors.Is(err, fs.ErrPermission) || len(said) == 0 || said[0] != "" {
+		t.Errorf("%v, signed with %q", err, said)
+	}
+}
+
 func TestEmptyCredentials(t *testing.T) {
 	for _, tt := range []struct {
 		found aws.Credentials

@@ -35,7 +35,18 @@ func Open(ctx context.Context, u *url.URL) (storage.Store, error) {
 	return open(ctx, u, transport.Patience)
 }
 
+// OpenAnonymous returns the same store as it answers to those who have no
+// credentials.
+func OpenAnonymous(ctx context.Context, u *url.URL) (storage.Store, error) {
+	return openAs(ctx, u, transport.Patience, func(aws.CredentialsProvider) aws.CredentialsProvider { return aws.AnonymousCredentials{} })
+}
+
 func open(ctx context.Context, u *url.URL, patience time.Duration) (storage.Store, error) {
+	return openAs(ctx, u, patience, func(found aws.CredentialsProvider) aws.CredentialsProvider { return credentials{found} })
+}
+
+// openAs opens it with credentials that are made from those that the SDK finds.
+func openAs(ctx context.Context, u *url.URL, patience time.Duration, who func(aws.CredentialsProvider) aws.CredentialsProvider) (storage.Store, error) {
 	opts, err := parse(u)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", u.Redacted(), err)
@@ -49,7 +60,7 @@ func open(ctx context.Context, u *url.URL, patience time.Duration) (storage.Stor
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", u.Redacted(), err)
 	}
-	conf.Credentials = credentials{conf.Credentials}
+	conf.Credentials = who(conf.Credentials)
 	bucket := s3.NewFromConfig(conf, opts.apply)
 	if err := checkClient(bucket.Options()); err != nil {
 		return nil, fmt.Errorf("open %s: %w", u.Redacted(), err)
