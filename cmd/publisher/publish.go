@@ -42,7 +42,8 @@ was signed here, and asked to commit it.
 Where keys of others must sign too, the files are uploaded and a draft is kept:
 the exit code is 10, and "publisher sign" goes on. To run publish again with the
 same changes keeps the draft and the signatures that it has got meanwhile. The
-changes stay staged until the draft is published, by whoever signs last.`,
+changes stay staged until the draft is published, by whoever signs last. With no
+key at hand that signs any of it, --export or --share makes the draft.`,
 		Example: `  publisher publish example.com/scripts --dry-run
   publisher publish example.com/scripts
   publisher publish example.com/scripts --export release.draft`,
@@ -215,7 +216,7 @@ func (a *app) publishChanges(ctx context.Context, drafts *openDrafts, p *repo.Pu
 		return done, drafts.keep(ctx, few, changes, o)
 	}
 	if err != nil {
-		return done, a.explain(c, err)
+		return done, a.explain(c, drafts.keyless(err))
 	}
 	if err := drafts.overtaken(ctx, done); err != nil {
 		return done, err
