@@ -13,9 +13,15 @@ const rotationFile = "rotation.json"
 type Rotation struct {
 	Role   string              `json:"role"`             // that was asked for
 	Online string              `json:"online,omitempty"` // who is to hold the keys of snapshot and timestamp; empty for the trust directory
+	Inbox  string              `json:"inbox,omitempty"`  // where drafts and submissions wait for them
 	After  int64               `json:"after"`            // the version of the root that it was decided on
 	Roles  map[string]NewTrust `json:"roles"`            // those that it changes
 	Made   []string            `json:"made,omitempty"`   // IDs of keys whose private halves are made for it, and stored after this is
+
+	// What else it was told: see repo.Rotation.
+	OldKeyLost bool       `json:"old_key_lost,omitempty"`
+	Recover    bool       `json:"recover,omitempty"`
+	Certs      [][][]byte `json:"certs,omitempty"` // chains, in DER
 }
 
 // NewTrust is who is to sign for a role.

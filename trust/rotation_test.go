@@ -29,7 +29,7 @@ func TestRotation(t *testing.T) {
 		t.Errorf("forget none: %v", err)
 	}
 	key := tuf.Key{Type: tuf.TypeEd25519, Scheme: tuf.SchemeEd25519, Value: tuf.KeyValue{Public: "ab"}}
-	want := trust.Rotation{Role: "root", After: 3, Online: "lambda:signer", Made: []string{"ab"}, Roles: map[string]trust.NewTrust{"root": {Keys: []tuf.Key{key}, Threshold: 1}}}
+	want := trust.Rotation{Role: "root", After: 3, Online: "lambda:signer", Inbox: "file:///in", Made: []string{"ab"}, OldKeyLost: true, Recover: true, Certs: [][][]byte{{{1}, {2}}}, Roles: map[string]trust.NewTrust{"root": {Keys: []tuf.Key{key}, Threshold: 1}}}
 	if err := c.SetRotation(want); err != nil {
 		t.Fatal(err)
 	}

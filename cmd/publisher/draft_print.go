@@ -16,8 +16,9 @@ import (
 // draftResult is what became of a draft.
 type draftResult struct {
 	Collection string            `json:"collection"`
-	Draft      string            `json:"draft"`
-	State      string            `json:"state"` // open, published, discarded, interrupted, or dead in a list
+	Draft      string            `json:"draft,omitempty"`    // empty for a rotation that has made none
+	Rotation   string            `json:"rotation,omitempty"` // the role whose rotation is given up with it
+	State      string            `json:"state"`              // open, published, discarded, interrupted, or dead in a list
 	Why        string            `json:"why,omitempty"`
 	Roles      []repo.RoleReview `json:"roles,omitempty"`
 	Missing    []missingKeys     `json:"missing,omitempty"`

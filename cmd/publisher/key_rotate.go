@@ -68,7 +68,8 @@ go on from the last honest ones, also where those were published that nobody can
 on from. Take the access to the store away from the thief first. A delegation's
 version falls with the snapshot: recover that first, then replace its keys.
 
-Whatever interrupts it, the same command again completes it.`,
+Whatever interrupts it, the same command again completes it, also without its
+flags; "publisher sign COLLECTION --discard" gives it up.`,
 		Example: `  publisher key rotate example.com/scripts targets
   publisher key rotate example.com/scripts root -k mine.key -k hers.pub --threshold 2
   publisher key rotate example.com/scripts snapshot --online lambda:publisher-signer --inbox s3://inbox

@@ -119,7 +119,7 @@ func (r *rotation) leftover(t *turn) error {
 		if k.Role != t.role || k.Collection != r.c.Name() || r.named[k.ID] {
 			continue
 		}
-		if key, ok := publicIn(k.pem, k.ID); ok {
+		if key, ok := publicIn(k.pem, k.ID); ok && (r.kind == "" || key.Type == r.kind) {
 			t.keys = append(t.keys, key)
 			t.make--
 		}

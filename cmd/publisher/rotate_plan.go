@@ -169,6 +169,9 @@ func (r *rotation) lines() []string {
 		return []string{r.already()}
 	}
 	var lines []string
+	if r.resumed {
+		lines = append(lines, "goes on with the rotation of "+repo.RoleToNotary(r.role)+" that was begun")
+	}
 	if r.moves() {
 		lines = append(lines, "snapshot and timestamp move together: one party signs both")
 		if r.before.Online != "" {

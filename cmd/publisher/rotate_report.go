@@ -65,7 +65,7 @@ func (a *app) warnRotation(c *trust.Collection) {
 		return // there is none, or key rotate will say what is wrong with it
 	}
 	role := repo.RoleToNotary(begun.Role)
-	a.warnf("a rotation of %s was begun: publisher key rotate %s %s, as before, completes it", role, c.Name(), role)
+	a.warnf("a rotation of %[1]s was begun: publisher key rotate %[2]s %[1]s completes it, publisher sign %[2]s --discard gives it up", role, c.Name())
 }
 
 // oldKeysHere reports whether keys that were replaced are in the trust directory.

@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"slices"
 	"strings"
 
@@ -32,10 +30,13 @@ type rotation struct {
 	upper    tuf.Role        // the keys of the role that delegates to this one
 	resumed  bool            // it was begun before, with these keys
 	finished bool            // and published, too
-	begun    trust.Rotation
-	against  []*draft // open ones of other roots
-	losses   []string // what is lost with them
-	made     int64    // the version of the root that was committed, 0 if none was
+	was      trust.Rotation  // that was begun before, this one or another
+	begun    trust.Rotation  // this one, as it is remembered
+	bare     bool            // the command leaves open which keys come
+	kind     string          // of the keys to make, as far as the command says
+	against  []*draft        // open ones of other roots
+	losses   []string        // what is lost with them
+	made     int64           // the version of the root that was committed, 0 if none was
 }
 
 // A turn is the old and the new keys of one role.
@@ -65,7 +66,10 @@ func (r *rotation) roles() []string {
 }
 
 func (a *app) newRotation(ctx context.Context, c *trust.Collection, s trust.Settings, role string, o keyRotateOptions) (*rotation, error) {
-	r := &rotation{app: a, c: c, o: o, role: role, before: s, after: s}
+	r := &rotation{app: a, c: c, o: o, role: role, before: s, after: s, bare: o.bare(), kind: o.keyType}
+	if err := r.recall(); err != nil {
+		return nil, err
+	}
 	if o.local {
 		r.after.Online, r.after.Inbox = "", ""
 	}
@@ -133,10 +137,6 @@ func (r *rotation) load(ctx context.Context) (err error) {
 // decide finds out which keys come, as far as that is known before anybody makes
 // one.
 func (r *rotation) decide(ctx context.Context) error {
-	begun, err := r.c.Rotation()
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return hinted(err, "move the file away, and run the same command again")
-	}
 	given, err := r.given()
 	if err != nil {
 		return err
@@ -145,15 +145,12 @@ func (r *rotation) decide(ctx context.Context) error {
 		return usage("leave out -k, and rotate each of them then", "-k does not go with a move, which takes two roles along")
 	}
 	roles := r.roles()
-	if begun.Role == r.role && begun.Online == r.after.Online && len(begun.Roles) > len(roles) {
+	if r.was.Role == r.role && r.was.Online == r.after.Online && len(r.was.Roles) > len(roles) && r.was.Recover == r.o.recover {
 		roles = onlineRoles // they have moved, as far as the settings say
 	}
 	for _, role := range roles {
 		t, err := r.turnOf(ctx, role)
 		if err != nil {
-			return err
-		}
-		if err := r.fill(&t, given); err != nil {
 			return err
 		}
 		r.turns = append(r.turns, t)
@@ -165,23 +162,35 @@ func (r *rotation) decide(ctx context.Context) error {
 		}
 		r.upper = upper.old
 	}
-	if !r.resumes(begun) {
-		return nil
+	if err := r.choose(given); err != nil {
+		return err
 	}
-	r.resumed, r.begun = true, begun
-	for i := range r.turns {
-		t := &r.turns[i]
-		t.keys, t.threshold, t.make = begun.Roles[t.role].Keys, begun.Roles[t.role].Threshold, 0
-		t.keys = slices.DeleteFunc(slices.Clone(t.keys), func(k tuf.Key) bool {
-			gone := slices.Contains(begun.Made, k.ID()) && !r.held(k.ID())
-			if gone {
-				t.make++ // it was never stored, and so is of no use
-			}
-			return gone
-		})
+	r.abandon()
+	if !r.resumed {
+		return nil
 	}
 	r.finished, err = r.done(ctx)
 	return err
+}
+
+// choose goes on with the new keys of what was begun, or works out others.
+func (r *rotation) choose(given []givenKey) error {
+	goesOn := r.concerns(r.was)
+	if goesOn && r.bare {
+		r.takeUp()
+		return nil
+	}
+	for i := range r.turns {
+		t := &r.turns[i]
+		if err := r.fill(t, given); err != nil {
+			return err
+		}
+		goesOn = goesOn && r.fits(*t, r.was)
+	}
+	if goesOn {
+		r.takeUp()
+	}
+	return nil
 }
 
 // oppose finds the open drafts of other roots: only one can be the next.
@@ -271,25 +280,6 @@ func (r *rotation) fill(t *turn, given []givenKey) error {
 	return r.leftover(t)
 }
 
-// resumes reports whether a rotation that was begun is this one.
-func (r *rotation) resumes(begun trust.Rotation) bool {
-	if begun.Role != r.role || len(begun.Roles) != len(r.turns) || begun.Online != r.after.Online {
-		return false
-	}
-	for _, t := range r.turns {
-		was, ok := begun.Roles[t.role]
-		if !ok || r.o.threshold != "" && was.Threshold != t.threshold || len(was.Keys) != len(t.keys)+t.make {
-			return false
-		}
-		for _, k := range t.keys {
-			if len(r.o.files) > 0 && !slices.ContainsFunc(was.Keys, func(other tuf.Key) bool { return other.ID() == k.ID() }) {
-				return false
-			}
-		}
-	}
-	return true
-}
-
 // plan is the rotation as repo has it, decided on that root.
 func (r *rotation) plan(after int64) *repo.Rotation {
 	p := &repo.Rotation{Roles: map[string]repo.Signers{}, Grace: r.o.grace, After: after, OldKeyLost: r.o.keyLost, Certs: r.o.certs, Recover: r.o.recover}
@@ -314,23 +304,13 @@ func (r *rotation) agree(ctx context.Context) error {
 	if err := r.makeKeys(ctx); err != nil {
 		return err
 	}
-	begun := trust.Rotation{Role: r.role, Online: r.after.Online, After: r.from, Roles: map[string]trust.NewTrust{}}
-	if r.resumed {
-		begun.After = r.begun.After
-	}
-	for _, t := range r.turns {
-		begun.Roles[t.role] = trust.NewTrust{Keys: t.keys, Threshold: t.threshold}
-		for _, p := range t.store {
-			begun.Made = append(begun.Made, p.id)
-		}
-	}
-	r.begun = begun
+	r.begun = r.record()
 	store, err := r.lock()
 	if err != nil {
 		return err
 	}
 	// Remembered first: no key is made twice, and none is left that nobody knows.
-	if err := r.c.SetRotation(begun); err != nil {
+	if err := r.c.SetRotation(r.begun); err != nil {
 		return err
 	}
 	return store()

@@ -71,7 +71,7 @@ signatures are missing still, and none was added.`,
 	f.BoolVar(&o.share, "share", false, "put the draft, or the signatures that are added, into the inbox for the others")
 	f.BoolVar(&o.offline, "offline", false, "do not contact the store: go by the published version that the draft carries")
 	f.BoolVar(&o.list, "list", false, "show the open drafts, and sign none")
-	f.BoolVar(&o.discard, "discard", false, "give the draft up")
+	f.BoolVar(&o.discard, "discard", false, "give the draft up, and the rotation of keys that has made it")
 	f.BoolVar(&o.dryRun, "dry-run", false, "show what would be signed, and change nothing")
 	cmd.MarkFlagsMutuallyExclusive("list", "discard", "dry-run")
 	cmd.MarkFlagsMutuallyExclusive("share", "offline")
@@ -174,14 +174,19 @@ func (s *ceremony) choose(ctx context.Context) error {
 	case s.draft != "":
 		return &cliError{err: fmt.Errorf("no draft %s of %s", printable(s.draft), s.c.Name()), hint: "publisher sign " + s.c.Name() + " --list", code: exitNotFound}
 	}
-	return s.nothing(drafts)
+	return s.nothing(ctx, drafts)
 }
 
 // nothing tells that no draft is open, and what became of the ones that were.
-func (s *ceremony) nothing(drafts []*draft) error {
+func (s *ceremony) nothing(ctx context.Context, drafts []*draft) error {
 	for _, d := range drafts {
 		if d.kept {
 			return s.deadError(d)
+		}
+	}
+	if s.discard {
+		if done, err := s.withoutDraft(ctx); done || err != nil {
+			return err
 		}
 	}
 	return s.app.result(newDraftList(nil), func(w io.Writer) error {
@@ -539,7 +544,11 @@ func (s *ceremony) giveUp(ctx context.Context) error {
 	if err := s.drop(s.d.ID()); err != nil {
 		return err
 	}
-	return s.app.result(draftResult{Collection: s.c.Name(), Draft: s.d.ID(), State: "discarded"}, func(w io.Writer) error {
+	rotation, err := s.unbegin()
+	if err != nil {
+		return err
+	}
+	return s.app.result(draftResult{Collection: s.c.Name(), Draft: s.d.ID(), Rotation: rotation, State: "discarded"}, func(w io.Writer) error {
 		_, err := fmt.Fprintf(w, "discarded draft %s of %s\n", shortID(s.d), s.c.Name())
 		return err
 	})
