@@ -39,7 +39,7 @@ func runWitness(ctx context.Context, a *app, name string, names []string, o stag
 		case tuf.RoleSnapshot, tuf.RoleTimestamp:
 			return usage("publisher refresh "+name, "%s is not witnessed: whoever holds its key renews it", role)
 		case tuf.RoleRoot:
-			return usage("publisher key rotate "+name+" root", "root is not witnessed: it is renewed by a new one")
+			return usage("publisher root "+name+" --renew", "root is not witnessed: it is renewed by a new one")
 		}
 	}
 	roles, err := (&roleOptions{names}).roles()
