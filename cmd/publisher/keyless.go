@@ -28,7 +28,7 @@ func (o *openDrafts) keyless(err error) error {
 	case listErr != nil:
 		return errors.Join(err, listErr)
 	case len(stray) == 0:
-		return hinted(err, "%s; publisher key import FILE --role %s brings one in", others, role)
+		return hinted(err, "publisher key import FILE --role %s brings in a missing key; %s", role, others)
 	}
 	shows := "publisher delegation list " + name
 	if slices.Contains(tuf.TopLevel, few.Role) {
