@@ -442,6 +442,10 @@ func writeDraft(name string, d *repo.Draft, replace bool) error {
 		return err
 	}
 	out, err := toFile(name, replace)
+	if errors.Is(err, fs.ErrExist) {
+		// Not --yes: that would answer all else that is asked on the way.
+		return hinted(err, "--export with the name of another file")
+	}
 	if err != nil {
 		return err
 	}
@@ -516,7 +520,11 @@ func (s *ceremony) stillMissing() error {
 	case s.d.review == nil || len(s.d.review.Missing()) == 0:
 		return nil
 	}
-	return draftError(s.c.Name(), s.d.review.Missing())
+	err := draftError(s.c.Name(), s.d.review.Missing())
+	if s.file != "" {
+		return hinted(err, "publisher sign %s --draft %s, by those who hold the missing keys", s.c.Name(), quoted(s.file))
+	}
+	return err
 }
 
 // elsewhere is how a draft is published by those who have the online keys.
