@@ -30,6 +30,10 @@ var (
 	// ErrNoRole reports a role that the collection does not have.
 	ErrNoRole = errors.New("no such role")
 
+	// ErrRotated reports a rotation of keys that somebody else has replaced since it
+	// was decided on: see Rotation.After.
+	ErrRotated = errors.New("rotated by somebody else meanwhile")
+
 	// ErrLastVersion reports a version after which no other can come, which nobody
 	// reaches by signing honestly: an online key was stolen. See Rotation.Recover.
 	ErrLastVersion = errors.New("no version can follow")

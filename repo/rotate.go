@@ -30,8 +30,9 @@ type Rotation struct {
 
 	Grace time.Duration // for how long old and new keys sign together
 
-	// After is the version of the root that this was decided on. A newer one that
-	// says all of this already is an earlier run's work.
+	// After is the version of the root that this was decided on, 0 if that is not
+	// known. A newer one that says all of this already is an earlier run's work; one
+	// that has replaced the keys of Roles by others, somebody else's.
 	After int64
 
 	// Recover lets the versions of snapshot and timestamp fall, which both get new
@@ -56,7 +57,7 @@ type Signers struct {
 // new ones, or both, may be held by others behind the Commit.
 //
 // If it is interrupted, to run it again completes it; where the root says all
-// this already the receipt is nil. The errors are those of Publish.
+// this already the receipt is nil. The errors are those of Publish, and ErrRotated.
 func (p *Publisher) Rotate(ctx context.Context, r Rotation) (*Receipt, error) {
 	taken := map[string]int64{} // the last versions known to be taken
 	for lost := range maxRaces {
@@ -73,6 +74,9 @@ func (p *Publisher) Rotate(ctx context.Context, r Rotation) (*Receipt, error) {
 			return nil, ErrNotPublished
 		}
 		if done, err := r.Done(ctx, base); done || err != nil {
+			return nil, err
+		}
+		if err := r.Overtaken(ctx, base); err != nil {
 			return nil, err
 		}
 		sub, err := p.free(ctx, taken, func() (*Submission, error) {
@@ -101,6 +105,27 @@ func (r *Rotation) Done(ctx context.Context, base *View) (bool, error) {
 	}
 	behind, err := base.behind(ctx)
 	return !behind, err
+}
+
+// Overtaken is an error that wraps ErrRotated if the keys that this replaces are
+// not those any more that it was decided to replace.
+func (r *Rotation) Overtaken(ctx context.Context, base *View) error {
+	now := &base.Root().Signed
+	if r.After == 0 || now.Version <= r.After || len(r.Roles) == 0 || r.Says(now) {
+		return nil
+	}
+	all, err := base.Chain(ctx)
+	if err != nil {
+		return fmt.Errorf("look for root %d: %w", r.After, err)
+	}
+	was := &all[r.After-1].Signed
+	for _, role := range slices.Sorted(maps.Keys(r.Roles)) {
+		before, after := was.Roles[role], now.Roles[role]
+		if before.Threshold != after.Threshold || !slices.Equal(slices.Sorted(slices.Values(before.KeyIDs)), slices.Sorted(slices.Values(after.KeyIDs))) {
+			return fmt.Errorf("%s was %w: root %d has other keys than root %d", role, ErrRotated, now.Version, was.Version)
+		}
+	}
+	return nil
 }
 
 // Says reports whether a root is what this asks for.

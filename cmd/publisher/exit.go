@@ -160,6 +160,7 @@ var diagnoses = []struct {
 	{isUnknownCommand, exitUsage, "publisher --help"},
 	{as[*repo.ExpiredError], exitVerification, "ask its publisher to run: publisher refresh COLLECTION (timestamp, snapshot) or publisher publish COLLECTION (targets)"},
 	{as[*repo.PinError], exitVerification, "do not use what you have; publisher config show COLLECTION shows what is pinned: whoever pinned it knows whether that is still right"},
+	{is(repo.ErrRotated), exitConflict, "publisher root COLLECTION shows the keys in force; key rotate again replaces them"},
 	{is(repo.ErrLastVersion), exitVerification, "publisher key rotate COLLECTION timestamp --recover"},
 	{as[*repo.VerifyError], exitVerification, verifyHint},
 	{as[*repo.GraceError], exitConflict, "run the same command again after that time"},

@@ -51,6 +51,9 @@ func (r *rotation) publish(ctx context.Context) (*repo.Receipt, error) {
 	if errors.As(err, &few) {
 		return nil, drafts.keep(ctx, few, nil, r.o.draft)
 	}
+	if errors.Is(err, repo.ErrRotated) {
+		return nil, r.overtaken(err)
+	}
 	if err != nil {
 		return nil, r.explain(err)
 	}
@@ -84,6 +87,20 @@ func (r *rotation) explain(err error) error {
 		return hinted(err, "publisher key import FILE brings in a missing key; then %s", again)
 	}
 	return hinted(err, "%s", again)
+}
+
+// overtaken forgets what was begun where somebody else has replaced the keys: who
+// has agreed to this has not agreed to replace those.
+func (r *rotation) overtaken(err error) error {
+	if !errors.Is(err, repo.ErrRotated) {
+		return err
+	}
+	if !r.o.dryRun {
+		if err := r.c.ClearRotation(); err != nil {
+			return err
+		}
+	}
+	return hinted(err, "publisher root %[1]s shows the keys in force; publisher key rotate %[1]s %[2]s replaces them", r.c.Name(), repo.RoleToNotary(r.role))
 }
 
 // publisher is set up with the commit that this rotation needs: of the one who

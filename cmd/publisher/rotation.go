@@ -169,8 +169,10 @@ func (r *rotation) decide(ctx context.Context) error {
 	if !r.resumed {
 		return nil
 	}
-	r.finished, err = r.done(ctx)
-	return err
+	if r.finished, err = r.done(ctx); err != nil || r.finished || r.delegated() {
+		return err
+	}
+	return r.overtaken(r.plan(r.begun.After).Overtaken(ctx, r.view))
 }
 
 // choose goes on with the new keys of what was begun, or works out others.
