@@ -132,7 +132,7 @@ func (a *app) importKeys(found []keys.Private, s newSecret) (ids []string, err e
 	files := make([][]byte, len(found))
 	ids = make([]string, len(found))
 	for i, key := range found {
-		passphrase, err := a.choosePassphrase(s, func() ([]byte, error) { return a.newPassphrase(key.Role) })
+		passphrase, err := a.choosePassphrase(s, func() ([]byte, error) { return a.importPassphrase(key.Role) })
 		if err != nil {
 			return nil, err
 		}
@@ -149,4 +149,14 @@ func (a *app) importKeys(found []keys.Private, s newSecret) (ids []string, err e
 		}
 	}
 	return ids, nil
+}
+
+// importPassphrase is what an imported key is stored under. The one that opened it
+// may be too short for that, and then is the right one nevertheless.
+func (a *app) importPassphrase(role string) ([]byte, error) {
+	passphrase, err := a.newPassphrase(role)
+	if errors.Is(err, errShort) {
+		err = hinted(err, "--new-passphrase-file FILE stores the key under another one, --no-passphrase under none")
+	}
+	return passphrase, err
 }

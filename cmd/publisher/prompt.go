@@ -163,11 +163,14 @@ func (a *app) newPassphrase(role string) ([]byte, error) {
 	return a.askNewPassphrase(role, passphraseHint(role))
 }
 
+// errShort reports a passphrase that no key is stored under.
+var errShort = errors.New("too short for a new key")
+
 func longEnough(passphrase []byte, from string) error {
 	if utf8.RuneCount(passphrase) >= minPassphrase {
 		return nil
 	}
-	return keyError(fmt.Sprintf("choose one of at least %d characters", minPassphrase), "the passphrase of %s is too short for a new key", from)
+	return keyError(fmt.Sprintf("choose one of at least %d characters", minPassphrase), "the passphrase of %s is %w", from, errShort)
 }
 
 // askNewPassphrase asks on the terminal. The hint is for those without one.
@@ -269,12 +272,21 @@ func (a *app) unlock(role, key string, open func(passphrase []byte) error) error
 		case !errors.Is(err, keys.ErrPassphrase):
 			return err
 		case from != "":
-			return hinted(fmt.Errorf("%w in %s for the %s", keys.ErrPassphrase, from, key), "put the right one there, or unset it to be asked")
+			return hinted(fmt.Errorf("%w in %s for the %s", keys.ErrPassphrase, from, key), "%s", a.rightPassphrase(from))
 		case try == maxTries:
 			return hinted(fmt.Errorf("%w for the %s", keys.ErrPassphrase, key), "publisher key list shows which key this is; publisher key import FILE brings in another copy")
 		}
 		a.warnf("wrong passphrase, try again")
 	}
+}
+
+// rightPassphrase is what to do about a wrong passphrase in --passphrase-file or in
+// a variable.
+func (a *app) rightPassphrase(from string) string {
+	if from == a.flags.passphraseFile {
+		return "--passphrase-file with the file that has the right one in its first line"
+	}
+	return fmt.Sprintf("set %s to the right one, or use --passphrase-file FILE", from)
 }
 
 // keyOf is how a key is called: "targets key 1a2b3c4d5e6f of example.com/scripts".
