@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -137,11 +138,11 @@ func (a *app) readPublicKeys(files []string) ([]tuf.Key, error) {
 			return nil, fmt.Errorf("read key: %w", err)
 		}
 		if _, err := keys.Inspect(data); err == nil {
-			return nil, keyError("openssl pkey -in "+file+" -pubout -out FILE, and give that", "%s is a private key: keep it where it is used", file)
+			return nil, keyError(publicOf(file, data), "%s is a private key: keep it where it is used", file)
 		}
 		key, err := keys.ParsePublicOrCertificate(data, a.now())
 		if err != nil {
-			return nil, keyError("give an x509 certificate or a public key in PEM form", "%s: %w", file, err)
+			return nil, keyError("give an x509 certificate or a public key in PEM form: ed25519, ECDSA P-256, or RSA of 2048 bits or more", "%s: %w", file, err)
 		}
 		id := key.ID()
 		if other, twice := from[id]; twice {
@@ -151,6 +152,18 @@ func (a *app) readPublicKeys(files []string) ([]tuf.Key, error) {
 		all = append(all, key)
 	}
 	return all, nil
+}
+
+// publicOf is how to get the public half of a private key in a file; openssl does
+// not read those that are encrypted as ours are.
+func publicOf(file string, data []byte) string {
+	if _, err := os.Stat(file + publicSuffix); err == nil {
+		return "give " + quoted(file+publicSuffix)
+	}
+	if strings.Contains(string(data), "SIGSTORE") {
+		return "publisher key import " + quoted(file) + ", then publisher key export --public --key ID -o FILE, and give that"
+	}
+	return "openssl pkey -in " + quoted(file) + " -pubout -out FILE, and give that"
 }
 
 // checkFreeKey refuses a key that another collection has, as far as is known
