@@ -141,18 +141,20 @@ func (a *app) checkStaging(ctx context.Context, c *trust.Collection, changes []r
 }
 
 // warnConsequences tells what the staged changes of delegations mean for others,
-// before anybody publishes them.
-func (a *app) warnConsequences(ctx context.Context, c *trust.Collection, staged []repo.Change) error {
+// before anybody publishes them. Next is what to type then: what they lack, or
+// else publish.
+func (a *app) warnConsequences(ctx context.Context, c *trust.Collection, staged []repo.Change) (next string, err error) {
+	next = "publisher publish " + c.Name()
 	if !slices.ContainsFunc(staged, func(c repo.Change) bool { return c.Type == repo.TypeDelegation }) {
-		return nil
+		return next, nil
 	}
 	v, err := a.toStageOn(ctx, c)
 	if err != nil {
-		return err
+		return "", err
 	}
 	all, err := a.staged(c)
 	if err != nil {
-		return err
+		return "", err
 	}
 	plan, err := v.Plan(ctx, all)
 	var change *repo.ChangeError
@@ -160,11 +162,11 @@ func (a *app) warnConsequences(ctx context.Context, c *trust.Collection, staged 
 	case errors.As(err, &change):
 		a.warnf("not to be published like this: %s", oneLine(err.Error()))
 		if hint := completion(c, change); hint != "" {
-			a.infof("next: %s", hint)
+			next = hint
 		}
-		return nil
+		return next, nil
 	case err != nil:
-		return err
+		return "", err
 	}
 	for _, r := range plan.Roles {
 		if r.Resigned && int64(a.heldOf(r.KeyIDs)) >= r.Threshold {
@@ -172,7 +174,7 @@ func (a *app) warnConsequences(ctx context.Context, c *trust.Collection, staged 
 		}
 		a.warnResigned(c.Name(), r)
 	}
-	return nil
+	return next, nil
 }
 
 // stagingHint tells what to do about a change that cannot be applied.

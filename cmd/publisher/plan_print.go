@@ -197,11 +197,14 @@ func completion(c *trust.Collection, e *repo.ChangeError) string {
 	role := repo.RoleToNotary(e.Change.Role)
 	outside, isOutside := errors.AsType[*repo.OutsideError](e)
 	name, isName := errors.AsType[*repo.NameError](e)
+	few, isFew := errors.AsType[*repo.TooFewKeysError](e)
 	switch {
 	case isName:
 		return fmt.Sprintf("publisher delegation remove %s %s first: it takes the name from %s", c.Name(), role, repo.RoleToNotary(name.Parent))
 	case isOutside:
 		return fmt.Sprintf("publisher remove %s %s -r %s first, or leave it a path", c.Name(), outside.Target, repo.RoleToNotary(outside.Role))
+	case isFew && few.Keys > 0 && e.Change.Type == repo.TypeDelegation:
+		return fmt.Sprintf("publisher delegation add %s %s --threshold %d, or with the CERT of another key", c.Name(), role, few.Keys)
 	case errors.Is(e, repo.ErrNoPaths):
 		return fmt.Sprintf("publisher delegation add %s %s --paths PATHS, or --all-paths", c.Name(), role)
 	case errors.Is(e, repo.ErrNoKeys):

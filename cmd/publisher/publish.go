@@ -319,10 +319,6 @@ func (a *app) explain(c *trust.Collection, err error) error {
 		if hint := completion(c, change); hint != "" {
 			return hinted(err, "%s", hint)
 		}
-		var few *repo.TooFewKeysError
-		if errors.As(err, &few) && few.Keys > 0 && change.Change.Type == repo.TypeDelegation {
-			return hinted(err, "publisher delegation add %s %s --threshold %d", c.Name(), repo.RoleToNotary(change.Change.Role), few.Keys)
-		}
 		if _, hint := foreseen(err); hint != "" && !errors.Is(err, fs.ErrNotExist) {
 			return err // it is not the change that is wrong, but the store or the disk
 		}

@@ -101,10 +101,11 @@ func (a *app) stage(ctx context.Context, c *trust.Collection, o stageOptions, ch
 	if o.publish {
 		return a.publish(ctx, c, publishOptions{})
 	}
-	if err := a.warnConsequences(ctx, c, staged); err != nil {
+	next, err := a.warnConsequences(ctx, c, staged)
+	if err != nil {
 		return err
 	}
-	a.infof("next: publisher publish %s", c.Name())
+	a.infof("next: %s", next)
 	return nil
 }
 
