@@ -65,17 +65,17 @@ localstack-down: ## stop LocalStack, and forget what it holds
 
 .PHONY: test
 test: ## run all tests, fetching what they need
-	go test $(TESTFLAGS) ./...
+	go test -timeout 30m $(TESTFLAGS) ./...
 
 .PHONY: race
 race: ## run the short tests under the race detector
-	CGO_ENABLED=1 go test -race -short $(TESTFLAGS) $(RACE)
+	CGO_ENABLED=1 go test -timeout 30m -race -short $(TESTFLAGS) $(RACE)
 
 .PHONY: test-minio
 test-minio: ## run the tests that need a MinIO server, which is built once and cached
 	@$(call exists,MinIO,./storage/...)
 	@$(call exists,MinIO,./e2e)
-	PUBLISHER_TEST_MINIO=1 go test -run MinIO $(TESTFLAGS) ./storage/... ./e2e
+	PUBLISHER_TEST_MINIO=1 go test -timeout 30m -run MinIO $(TESTFLAGS) ./storage/... ./e2e
 
 .PHONY: fuzz
 fuzz: ## fuzz the strict gate for FUZZTIME

@@ -19,11 +19,14 @@ import (
 	"publisher/internal/interop"
 )
 
-// collections is one collection for each way to sign.
-var collections = []struct {
+// published is a collection, and the flags that init makes it with.
+type published struct {
 	name string
 	args []string
-}{
+}
+
+// collections is one collection for each way to sign.
+var collections = []published{
 	{"example.com/ed25519", nil},
 	{"example.com/ecdsa", []string{"--key-type", "ecdsa"}},
 	{"example.com/rsa", []string{"--key-type", "rsa"}},
@@ -35,20 +38,24 @@ var collections = []struct {
 // TestPublished has every client read what was published to every store, from
 // where the store itself serves it.
 func TestPublished(t *testing.T) {
-	for _, k := range kinds(t) {
-		t.Run(k.name, func(t *testing.T) { testPublished(t, k) })
+	for i, k := range kinds(t) {
+		which := collections
+		if i > 1 { // kinds of keys are all the same to another driver
+			which = collections[len(collections)-1:]
+		}
+		t.Run(k.name, func(t *testing.T) { testPublished(t, k, which) })
 	}
 }
 
 func TestPublishedMinIO(t *testing.T) {
 	for _, k := range kindsMinIO(t) {
-		t.Run(k.name, func(t *testing.T) { testPublished(t, k) })
+		t.Run(k.name, func(t *testing.T) { testPublished(t, k, collections[len(collections)-1:]) })
 	}
 }
 
-func testPublished(t *testing.T, k kind) {
+func testPublished(t *testing.T, k kind, which []published) {
 	s := k.open(t)
-	for _, c := range collections {
+	for _, c := range which {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			publishFive(t, s, c.name, c.args)
