@@ -168,9 +168,7 @@ func (p *Publisher) signRotation(ctx context.Context, base *View, r Rotation, ta
 	if err != nil {
 		return nil, err
 	}
-	if next, targets, err = p.drafted(next, targets); err != nil {
-		return nil, err
-	}
+	next, targets, drafted := p.drafted(next, targets)
 	s := &signing{ring: p.Keys}
 	roots := r.signedFor(base, next)
 	for _, by := range []*tuf.Root{&base.Root().Signed, &next.Signed} {
@@ -180,6 +178,11 @@ func (p *Publisher) signRotation(ctx context.Context, base *View, r Rotation, ta
 	}
 	if len(next.Signatures) == 0 && !p.Unsigned {
 		return nil, s.missing[0]
+	}
+	if !drafted {
+		if err := p.replace(rotatedFiles(targets)); err != nil {
+			return nil, err
+		}
 	}
 	sub := &Submission{Collection: p.Collection, Files: map[string][]byte{tuf.RoleRoot: next.Bytes()}}
 	if targets != nil {
@@ -300,8 +303,8 @@ func (p *Publisher) nextTargets(ctx context.Context, base *View, r Rotation, nex
 }
 
 // drafted is the root and targets of an open draft that says the same, with the
-// signatures that it has; where there is none, what it is given.
-func (p *Publisher) drafted(root *tuf.File[tuf.Root], targets *tuf.File[tuf.Targets]) (*tuf.File[tuf.Root], *tuf.File[tuf.Targets], error) {
+// signatures that it has; where there is none, what it is given, and false.
+func (p *Publisher) drafted(root *tuf.File[tuf.Root], targets *tuf.File[tuf.Targets]) (*tuf.File[tuf.Root], *tuf.File[tuf.Targets], bool) {
 	for _, d := range p.Drafts {
 		r, err := tuf.Parse[tuf.Root](d.Files[tuf.RoleRoot], MaxRoot)
 		if err != nil || !asGood(r.Head(), root.Head(), p.Now()) || sameBut(root, r, sameGrace) != nil {
@@ -310,21 +313,25 @@ func (p *Publisher) drafted(root *tuf.File[tuf.Root], targets *tuf.File[tuf.Targ
 		t := d.Files[tuf.RoleTargets]
 		switch {
 		case targets == nil && len(d.Files) == 1:
-			return r, nil, nil
+			return r, nil, true
 		case targets == nil || t == nil || len(d.Files) != 2:
 			continue
 		}
 		f, err := tuf.Parse[tuf.Targets](t, maxMetadata)
 		if err == nil && asGood(f.Head(), targets.Head(), p.Now()) &&
 			sameBut(targets, f, func(want, got *tuf.Targets) { want.Version = got.Version }) == nil {
-			return r, f, nil
+			return r, f, true
 		}
 	}
-	roles := []string{tuf.RoleRoot}
-	if targets != nil {
-		roles = append(roles, tuf.RoleTargets)
+	return root, targets, false
+}
+
+// rotatedFiles is the roles that a rotation signs beside the online ones.
+func rotatedFiles(targets *tuf.File[tuf.Targets]) []string {
+	if targets == nil {
+		return []string{tuf.RoleRoot}
 	}
-	return root, targets, p.replace(roles)
+	return []string{tuf.RoleRoot, tuf.RoleTargets}
 }
 
 // sameGrace takes over until when a grace was to last: a draft is older.

@@ -197,7 +197,7 @@ func (r *rotation) choose(given []givenKey) error {
 
 // oppose finds the open drafts of other roots: only one can be the next.
 func (r *rotation) oppose(ctx context.Context) error {
-	if r.finished || r.delegated() {
+	if r.finished || r.delegated() || !r.drafts() {
 		return nil
 	}
 	k, err := r.app.desk(r.c, false)
@@ -216,6 +216,17 @@ func (r *rotation) oppose(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// drafts reports whether this gets as far as a root: one that no key here signs is
+// not made, unless others are to sign it.
+func (r *rotation) drafts() bool {
+	if r.o.draft.share || r.o.draft.export != "" || slices.ContainsFunc(r.root.Roles[tuf.RoleRoot].KeyIDs, r.held) {
+		return true
+	}
+	return r.role == tuf.RoleRoot && slices.ContainsFunc(r.turns, func(t turn) bool {
+		return t.make > 0 || len(t.store) > 0 || slices.ContainsFunc(idsOf(t.keys), r.held)
+	})
 }
 
 // turnOf is the keys of a role that are in force.
