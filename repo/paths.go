@@ -29,6 +29,25 @@ func PathPatterns(path string) []string {
 	return patterns
 }
 
+// FoldPaths is patterns as people read them: what covers all depths below a
+// prefix is one word.
+func FoldPaths(paths []string) []string {
+	var folded []string
+	for len(paths) > 0 {
+		prefix, isPrefix := strings.CutSuffix(paths[0], "*")
+		family := PathPatterns(prefix)
+		switch {
+		case !isPrefix || strings.ContainsAny(prefix, "*?") || len(family) > len(paths) || !slices.Equal(family, paths[:len(family)]):
+			folded, paths = append(folded, paths[0]), paths[1:]
+		case prefix == "":
+			folded, paths = append(folded, "<all paths>"), paths[len(family):]
+		default:
+			folded, paths = append(folded, prefix+"…"), paths[len(family):]
+		}
+	}
+	return folded
+}
+
 // withAlso is a list with those of more that it lacks.
 func withAlso(list, more []string) []string {
 	list = slices.Clone(list)

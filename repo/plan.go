@@ -216,7 +216,7 @@ func (p *Plan) allowed(ctx context.Context, role, name string) error {
 		return err
 	}
 	if d := outside(n.chain, name); d != nil && len(d.Paths) > 0 {
-		return fmt.Errorf("it lies outside the paths of %s: %s", RoleToNotary(d.Name), strings.Join(d.Paths, ", "))
+		return fmt.Errorf("it lies outside the paths of %s: %s", RoleToNotary(d.Name), strings.Join(FoldPaths(d.Paths), ", "))
 	}
 	return nil
 }

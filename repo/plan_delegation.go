@@ -308,7 +308,7 @@ type OutsideError struct {
 }
 
 func (e *OutsideError) Error() string {
-	return fmt.Sprintf("target %s of %s lies outside the paths of %s: %s", e.Target, RoleToNotary(e.Role), RoleToNotary(e.Of), strings.Join(e.Paths, ", "))
+	return fmt.Sprintf("target %s of %s lies outside the paths of %s: %s", e.Target, RoleToNotary(e.Role), RoleToNotary(e.Of), strings.Join(FoldPaths(e.Paths), ", "))
 }
 
 // outside returns the first delegation of a chain that does not cover a target.

@@ -249,10 +249,10 @@ func changePath(c repo.Change) string {
 	case d.AllPaths:
 		parts = append(parts, "<all paths>")
 	}
-	for _, p := range foldPaths(d.Paths) {
+	for _, p := range repo.FoldPaths(d.Paths) {
 		parts = append(parts, "+"+p)
 	}
-	for _, p := range foldPaths(d.RemovePaths) {
+	for _, p := range repo.FoldPaths(d.RemovePaths) {
 		parts = append(parts, "-"+p)
 	}
 	if d.Threshold > 0 {
@@ -262,23 +262,4 @@ func changePath(c repo.Change) string {
 		parts = append(parts, fmt.Sprintf("terminating %t", *d.Terminating))
 	}
 	return strings.Join(parts, " ")
-}
-
-// foldPaths is patterns as people read them: what covers all depths below a
-// prefix is one word.
-func foldPaths(paths []string) []string {
-	var folded []string
-	for len(paths) > 0 {
-		prefix, isPrefix := strings.CutSuffix(paths[0], "*")
-		family := repo.PathPatterns(prefix)
-		switch {
-		case !isPrefix || strings.ContainsAny(prefix, "*?") || len(family) > len(paths) || !slices.Equal(family, paths[:len(family)]):
-			folded, paths = append(folded, paths[0]), paths[1:]
-		case prefix == "":
-			folded, paths = append(folded, "<all paths>"), paths[len(family):]
-		default:
-			folded, paths = append(folded, prefix+"…"), paths[len(family):]
-		}
-	}
-	return folded
 }

@@ -50,7 +50,7 @@ func (a *app) listDelegations(ctx context.Context, collection string) error {
 	return a.result(all, func(w io.Writer) error {
 		rows := make([][]string, len(all))
 		for i, d := range all {
-			rows[i] = []string{printable(d.Role), printable(strings.Join(foldPaths(d.Paths), ",")), strings.Join(d.KeyIDs, ","), strconv.FormatInt(d.Threshold, 10)}
+			rows[i] = []string{printable(d.Role), printable(strings.Join(repo.FoldPaths(d.Paths), ",")), strings.Join(d.KeyIDs, ","), strconv.FormatInt(d.Threshold, 10)}
 		}
 		return printTable(w, []string{"ROLE", "PATHS", "KEY IDS", "THRESHOLD"}, rows)
 	})

@@ -100,7 +100,7 @@ func (o *delegationRemoveOptions) change(d repo.DelegationInfo, ids []string) (*
 		if !slices.Contains(d.Paths, patterns[0]) {
 			return nil, &cliError{
 				err:  fmt.Errorf("%s is not delegated %s", repo.RoleToNotary(d.Role), path),
-				hint: "its paths are " + strings.Join(foldPaths(d.Paths), ", "),
+				hint: "its paths are " + strings.Join(repo.FoldPaths(d.Paths), ", "),
 				code: exitNotFound,
 			}
 		}

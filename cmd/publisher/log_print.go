@@ -316,7 +316,7 @@ func trustText(d repo.TrustChange, key func(id string) string) string {
 		{"key %s is for a first, empty version", except(d.Initial, added), key},
 		{"key %s is no longer for a first, empty version", d.Lasting, key},
 		{"key %s removed", d.KeysRemoved, key},
-		{"path %s added", foldPaths(d.PathsAdded), printable}, {"path %s removed", foldPaths(d.PathsRemoved), printable},
+		{"path %s added", repo.FoldPaths(d.PathsAdded), printable}, {"path %s removed", repo.FoldPaths(d.PathsRemoved), printable},
 	} {
 		for _, name := range list.names {
 			what = append(what, fmt.Sprintf(list.what, list.show(name)))
