@@ -121,11 +121,12 @@ type Patient struct {
 	mu   sync.Mutex
 	seen []answer // without their bodies
 
-	unreachable string // why the URL does not answer, empty if it does
-	unpublished bool   // and never was
-	swaps       bool   // the store has shown that it compares before it swaps
-	skewed      bool   // the clock here and the store's differ
-	open        bool   // anybody may read the inbox
+	unreachable string      // why the URL does not answer, empty if it does
+	unpublished bool        // and never was
+	swaps       bool        // the store has shown that it compares before it swaps
+	skewed      bool        // the clock here and the store's differ
+	clocks      []time.Time // what others say that the time is, where it is not ours
+	open        bool        // anybody may read the inbox
 }
 
 // A check is one examination.
@@ -177,7 +178,7 @@ func (p *Patient) Examine(ctx context.Context) (*Report, error) {
 	p.store, p.inbox = p.timed(p.Store, p.StoreName, &p.storeHangs), p.timed(p.Inbox, p.InboxName, &p.inboxHangs)
 	p.storeHangs.Store(0)
 	p.inboxHangs.Store(0)
-	p.storeAway, p.inboxAway = "", ""
+	p.storeAway, p.inboxAway, p.clocks = "", "", nil
 	if err := p.make(ctx, r, first); err != nil {
 		return nil, err
 	}

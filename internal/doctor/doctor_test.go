@@ -156,6 +156,7 @@ func (w *ward) remove(key string) {
 func (w *ward) healthy(rw http.ResponseWriter, r *http.Request) {
 	h := rw.Header()
 	h.Set("Access-Control-Allow-Origin", "*")
+	h.Set("Date", w.p.Now.UTC().Format(http.TimeFormat)) // its clock is that of who asks
 	if r.Method != http.MethodGet {
 		rw.WriteHeader(http.StatusMethodNotAllowed)
 		return
@@ -1039,6 +1040,95 @@ func TestOpenInbox(t *testing.T) {
 	r, err := w.p.Examine(t.Context())
 	if err != nil || len(r.Findings) != 1 || r.Findings[0].Check != "inbox is private" || !strings.Contains(r.Findings[0].What, "/keys/") {
 		t.Errorf("found %+v, %v", r.Findings, err)
+	}
+}
+
+// TestNothingServed: where nothing is served, nobody has to look for plus signs.
+func TestNothingServed(t *testing.T) {
+	for name, serve := range map[string]http.HandlerFunc{
+		"404": func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(404) },
+		"403": func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(403) },
+		"gzip": func(rw http.ResponseWriter, _ *http.Request) {
+			rw.Header().Set("Content-Encoding", "gzip")
+			_, _ = io.WriteString(rw, "some bytes")
+		},
+	} {
+		w := newWard(t)
+		w.serve = func(rw http.ResponseWriter, r *http.Request) {
+			if strings.Contains(r.URL.Path, "/targets/") || name != "404" {
+				serve(rw, r)
+				return
+			}
+			w.healthy(rw, r)
+		}
+		r, err := w.p.Examine(t.Context())
+		if err != nil || r.Errors() == 0 {
+			t.Errorf("%s: %+v, %v", name, r, err)
+		}
+		for _, f := range r.Findings {
+			if f.Check == "plus signs" || f.Check == "slashes as %2F" {
+				t.Errorf("%s: found %+v", name, f)
+			}
+			if f.Check == "bytes are as signed" && name != "gzip" && !strings.Contains(f.Do, "--deep --url https://") {
+				t.Errorf("%s: to do is %s", name, f.Do)
+			}
+		}
+	}
+}
+
+// TestDoubled: a URL that has the name of the collection at its end is told as
+// that, and the store is looked at nevertheless.
+func TestDoubled(t *testing.T) {
+	w := newWard(t)
+	w.p.Base = w.server.URL + "/" + collection
+	w.put(w.store, repo.MetadataDir(collection)+"/evil.json", "{}")
+	r, err := w.p.Examine(t.Context())
+	if err != nil || !slices.EqualFunc(r.Findings, []string{"reachable", "garbage"}, func(f doctor.Finding, check string) bool { return f.Check == check }) {
+		t.Fatalf("found %+v, %v", r, err)
+	}
+	if do := r.Findings[0].Do; !strings.Contains(do, "--url "+w.server.URL+",") {
+		t.Errorf("to do is %s", do)
+	}
+}
+
+// TestWrongClock: who has a wrong clock is told that, and not that roles expired.
+func TestWrongClock(t *testing.T) {
+	const off = 20 * 24 * time.Hour // more than the timestamp lives
+	w := newWard(t)
+	w.p.Now = w.now.Add(off)
+	w.p.Store = dated{onlyProbes{w.store, ""}, 0}
+	w.after("", func(h http.Header) { h.Set("Date", w.now.UTC().Format(http.TimeFormat)) })
+	r, err := w.p.Examine(t.Context())
+	if err != nil || len(r.Findings) != 2 || r.Findings[0].Check != "clock of the server" || r.Findings[1].Check != "clock of the store" {
+		t.Errorf("found %+v, %v", r.Findings, err)
+	}
+	w = newWard(t)
+	w.p.Now = w.now.Add(2 * off)
+	w.p.Store = dated{onlyProbes{w.store, ""}, off}
+	w.after("", func(h http.Header) { h.Set("Date", w.now.Add(off).UTC().Format(http.TimeFormat)) })
+	if r, err = w.p.Examine(t.Context()); err != nil || !slices.ContainsFunc(r.Findings, func(f doctor.Finding) bool { return f.Check == "expiry" }) {
+		t.Errorf("expired by both clocks: %+v, %v", r.Findings, err)
+	}
+}
+
+// TestFormer: a cache that has what a deleted collection of that name had is to be
+// purged.
+func TestFormer(t *testing.T) {
+	for _, file := range []string{"/1.root.json", "/1.snapshot.json", "/1.targets.json"} {
+		for _, zipped := range []bool{false, true} {
+			w, old := newWard(t), newWard(t)
+			w.on(file, func(rw http.ResponseWriter, r *http.Request) {
+				if zipped && r.Header.Get("Accept-Encoding") != "gzip" {
+					w.healthy(rw, r)
+					return
+				}
+				old.healthy(rw, r)
+			})
+			r, err := w.p.Examine(t.Context())
+			if err != nil || len(r.Findings) != 1 || !strings.Contains(r.Findings[0].Do, "create-invalidation --distribution-id ID --paths '/"+collection+"/*'") {
+				t.Errorf("%s, for some: %v: found %+v, %v", file, zipped, r.Findings, err)
+			}
+		}
 	}
 }
 

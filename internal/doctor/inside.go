@@ -18,7 +18,6 @@ import (
 var inside = []check{
 	{"compare-and-swap", needsPlace, compareAndSwap},
 	{"what is new is seen", needsURLAndStore, newIsSeen},
-	{"clock of the store", needsStore, storeClock},
 	{"garbage", needsStore, garbage},
 	{"metadata is the signer's", needsBoth, writesMetadata},
 	{"inbox is apart", needsInboxAndStore, inboxApart},
@@ -61,7 +60,7 @@ func storeClock(ctx context.Context, p *Patient, f *findings) error {
 	if info.Date.IsZero() {
 		return moot("the store does not say what time it is")
 	}
-	skewed(f, "the store", info.Date, p.Now)
+	p.compareClocks(f, "the store", info.Date)
 	p.skewed = len(f.all) > 0
 	return nil
 }

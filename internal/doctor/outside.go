@@ -72,11 +72,37 @@ func needsURLAndStore(p *Patient) string {
 // reachable: the server answers, whatever it says.
 func reachable(ctx context.Context, p *Patient, f *findings) error {
 	_, err := p.get(ctx, escaped(repo.TimestampKey(p.Collection)))
-	if err == nil || ctx.Err() != nil {
+	if err == nil {
+		return doubled(ctx, p, f)
+	}
+	if ctx.Err() != nil {
 		return err
 	}
 	p.unreachable = fmt.Sprintf("%s does not answer: %v", hostOf(p.Base), err)
 	f.add(Error, p.unreachable, "nobody can update", "look at the URL, its DNS name, its certificate and the server: curl -v "+p.Base)
+	return nil
+}
+
+// doubled finds a URL that ends with the name of the collection, which clients add:
+// nothing is served there, and all of it without that end.
+func doubled(ctx context.Context, p *Patient, f *findings) error {
+	base := strings.TrimRight(p.Base, "/")
+	above, ends := strings.CutSuffix(base, "/"+escaped(p.Collection))
+	if !ends {
+		return nil
+	}
+	key := escaped(repo.SlotKey(p.Collection, tuf.RoleRoot, 1))
+	here, err := p.get(ctx, key)
+	if err != nil || here.status == http.StatusOK {
+		return err
+	}
+	at := &Patient{Base: above, Client: p.Client, Patience: p.Patience}
+	there, err := at.get(ctx, key)
+	if err != nil || there.status != http.StatusOK {
+		return err
+	}
+	p.unreachable = fmt.Sprintf("the URL %s ends with the name of the collection, which clients add themselves", base)
+	f.add(Error, p.unreachable, "they ask for "+base+"/"+key+", which is not there", "publisher doctor "+p.Collection+" --url "+above+", and correct it where it is set: publisher trust set "+p.Collection+" --url "+above)
 	return nil
 }
 
@@ -290,6 +316,9 @@ func plusSigns(ctx context.Context, p *Patient, f *findings) error {
 	if t == nil {
 		return moot("no target has a plus sign in its name")
 	}
+	if err := p.othersServed(ctx, func(name string) bool { return !strings.Contains(name, "+") }); err != nil {
+		return err
+	}
 	for _, written := range []string{"+", "%2B"} {
 		write := func(path string) string { return strings.ReplaceAll(path, "+", written) }
 		if err := p.asked(ctx, f, t, write, Error, "a plus sign written as "+written+" reaches the store as something else",
@@ -308,36 +337,70 @@ func escapedSlashes(ctx context.Context, p *Patient, f *findings) error {
 	if t == nil {
 		return moot("no target has a slash in its name")
 	}
+	if err := p.othersServed(ctx, func(name string) bool { return name == t.Name }); err != nil {
+		return err
+	}
 	dir := escaped(repo.TargetsDir(p.Collection)) + "/"
 	encode := func(path string) string { return dir + strings.ReplaceAll(strings.TrimPrefix(path, dir), "/", "%2F") }
 	return p.asked(ctx, f, t, encode, Warning, "a slash written as %2F is not understood",
 		"have the server decode %2F, or keep to clients that write a slash as it is")
 }
 
-// asked asks for a target by a path of its own.
-func (p *Patient) asked(ctx context.Context, f *findings, t *repo.Target, path func(string) string, s Severity, what, do string) error {
+// othersServed is moot unless the smallest of some targets is served by its usual
+// path: where none is, that says nothing about how a name is written. Without any,
+// one cannot tell.
+func (p *Patient) othersServed(ctx context.Context, some func(name string) bool) error {
+	t, err := p.target(ctx, some)
+	if err != nil || t == nil {
+		return err
+	}
+	fine, _, err := p.serves(ctx, t, func(path string) string { return path })
+	if ctx.Err() == nil && (err != nil || !fine) {
+		return moot(fmt.Sprintf("target %q is not served either: see bytes are as signed", t.Name))
+	}
+	return err
+}
+
+// serves asks for a target by a path of its own. Redirects have a check of their own.
+func (p *Patient) serves(ctx context.Context, t *repo.Target, path func(string) string) (fine bool, status int, err error) {
 	key, err := p.view.Key(*t)
 	if err != nil {
+		return false, 0, err
+	}
+	err = p.ask(ctx, http.MethodGet, path(escaped(key)), nil, t.Length, nil, func(resp *http.Response) error {
+		n, err := io.Copy(io.Discard, io.LimitReader(resp.Body, t.Length+1))
+		status = resp.StatusCode
+		fine = status/100 == 3 || status == http.StatusOK && n == t.Length
+		return err
+	})
+	return fine, status, err
+}
+
+// asked asks for a target by a path of its own.
+func (p *Patient) asked(ctx context.Context, f *findings, t *repo.Target, path func(string) string, s Severity, what, do string) error {
+	fine, status, err := p.serves(ctx, t, path)
+	if err != nil || fine {
 		return err
 	}
-	a, err := p.get(ctx, path(escaped(key)))
-	if err != nil || a.status/100 == 3 || a.status == http.StatusOK && (a.cut || int64(len(a.body)) == t.Length) {
-		return err
-	}
-	f.add(s, fmt.Sprintf("%s: target %q is answered with %d", what, t.Name, a.status), "some clients cannot download it", do)
+	f.add(s, fmt.Sprintf("%s: target %q is answered with %d", what, t.Name, status), "some clients cannot download it", do)
 	return nil
 }
 
 // targetWith is a small target whose name has something in it, nil if there is
 // none.
 func (p *Patient) targetWith(ctx context.Context, text string) (*repo.Target, error) {
+	return p.target(ctx, func(name string) bool { return strings.Contains(name, text) })
+}
+
+// target is the smallest of some targets, nil if there is none.
+func (p *Patient) target(ctx context.Context, some func(name string) bool) (*repo.Target, error) {
 	all, err := p.view.List(ctx)
 	if err != nil {
 		return nil, err
 	}
 	var found *repo.Target
 	for i := range all {
-		if strings.Contains(all[i].Name, text) && (found == nil || all[i].Length < found.Length) {
+		if some(all[i].Name) && (found == nil || all[i].Length < found.Length) {
 			found = &all[i]
 		}
 	}
@@ -355,12 +418,13 @@ func serverClock(ctx context.Context, p *Patient, f *findings) error {
 	}
 	// A cached answer has the date of when it was made.
 	at = at.Add(a.age())
-	skewed(f, "the server "+hostOf(p.Base), at, p.Now)
+	p.compareClocks(f, "the server "+hostOf(p.Base), at)
 	return nil
 }
 
-func skewed(f *findings, who string, there, here time.Time) {
-	if d := here.Sub(there); d.Abs() > repo.MaxSkew {
+func (p *Patient) compareClocks(f *findings, who string, there time.Time) {
+	if d := p.Now.Sub(there); d.Abs() > repo.MaxSkew {
+		p.clocks = append(p.clocks, there)
 		f.add(Error, fmt.Sprintf("the clock here and that of %s are %v apart", who, d.Abs().Round(time.Second)),
 			"what is signed is dated wrongly, and expiry is judged wrongly", "set the clock that is wrong (timedatectl status)")
 	}

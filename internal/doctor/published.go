@@ -15,6 +15,7 @@ import (
 // published is what can be told from what is published.
 var published = []check{
 	{"promises", needsPublished, promises},
+	{"clock of the store", needsStore, storeClock},
 	{"expiry", needsView, expiry},
 	{"sizes", needsView, sizes},
 	{"roles", needsView, roles},
@@ -38,7 +39,7 @@ func promises(ctx context.Context, p *Patient, f *findings) error {
 		case problem.Access:
 			f.add(Error, what, "clients cannot read it either, or nobody knows whether they can", "see why it is not given out, and run the same command again")
 		default:
-			f.add(Error, what, whyBroken, restore+p.Collection+" --deep")
+			f.add(Error, what, whyBroken, p.restore())
 		}
 	}
 	if p.view == nil || p.store == nil || p.Deep {
@@ -47,10 +48,15 @@ func promises(ctx context.Context, p *Patient, f *findings) error {
 	return p.compareListing(ctx, f)
 }
 
-const (
-	whyBroken = "clients refuse it, or do not find it"
-	restore   = "restore it from a backup or a mirror; publisher check "
-)
+const whyBroken = "clients refuse it, or do not find it"
+
+// restore is what to do about what is not where it was read.
+func (p *Patient) restore() string {
+	if p.store == nil && p.Base != "" {
+		return "see whether the store has it: " + p.checkThere() + " lists what is wrong there, and without --url in the store"
+	}
+	return "restore it from a backup or a mirror; publisher check " + p.Collection + " --deep"
+}
 
 // compareListing compares all targets with what the store lists, where there are
 // more of them than the sample has.
@@ -69,7 +75,7 @@ func (p *Patient) compareListing(ctx context.Context, f *findings) error {
 	}
 	for _, key := range slices.Sorted(maps.Keys(listed)) {
 		t := listed[key]
-		f.add(Error, fmt.Sprintf("target %q is not in the store with its %d bytes", t.Name, t.Length), whyBroken, restore+p.Collection+" --deep")
+		f.add(Error, fmt.Sprintf("target %q is not in the store with its %d bytes", t.Name, t.Length), whyBroken, p.restore())
 	}
 	return nil
 }
@@ -96,20 +102,51 @@ func expiry(ctx context.Context, p *Patient, f *findings) error {
 	if err != nil {
 		return err
 	}
+	unclear := false
 	for _, e := range all {
-		name := repo.RoleToNotary(e.Role)
 		switch {
-		case e.Version == 0:
-		case !p.Now.Before(e.Expires):
-			f.add(Error, fmt.Sprintf("%s expired at %s", name, e.Expires.Format(time.RFC3339)), "clients refuse everything that it signs for", p.renewal(e.Role))
-		case e.Due(p.Now) && online(e.Role):
-			f.add(Error, fmt.Sprintf("%s expires at %s, and should have been renewed at half its life", name, e.Expires.Format(time.RFC3339)),
-				"the schedule that renews it does not run, or fails", p.renewal(e.Role))
-		case e.Due(p.Now):
-			f.add(Warning, fmt.Sprintf("%s expires at %s: the last third of its life", name, e.Expires.Format(time.RFC3339)), "nobody but its people can renew it", p.renewal(e.Role))
+		case e.Version == 0, stageOf(e, p.Now) == fresh:
+		case slices.ContainsFunc(p.clocks, func(at time.Time) bool { return stageOf(e, at) != stageOf(e, p.Now) }):
+			unclear = true
+		default:
+			p.tellExpiry(f, e)
 		}
 	}
+	if unclear && len(f.all) == 0 {
+		return moot("the clocks do not agree on what has expired: set the one that is wrong first")
+	}
 	return nil
+}
+
+// A stage is how far a role is in its life.
+type stage int
+
+const (
+	fresh stage = iota
+	due
+	expired
+)
+
+func stageOf(e repo.Expiry, now time.Time) stage {
+	switch {
+	case !now.Before(e.Expires):
+		return expired
+	case e.Due(now):
+		return due
+	}
+	return fresh
+}
+
+func (p *Patient) tellExpiry(f *findings, e repo.Expiry) {
+	name, at, do := repo.RoleToNotary(e.Role), e.Expires.Format(time.RFC3339), p.renewal(e.Role)
+	switch {
+	case stageOf(e, p.Now) == expired:
+		f.add(Error, fmt.Sprintf("%s expired at %s", name, at), "clients refuse everything that it signs for", do)
+	case online(e.Role):
+		f.add(Error, fmt.Sprintf("%s expires at %s, and should have been renewed at half its life", name, at), "the schedule that renews it does not run, or fails", do)
+	default:
+		f.add(Warning, fmt.Sprintf("%s expires at %s: the last third of its life", name, at), "nobody but its people can renew it", do)
+	}
 }
 
 func online(role string) bool { return role == tuf.RoleSnapshot || role == tuf.RoleTimestamp }

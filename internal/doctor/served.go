@@ -281,6 +281,11 @@ func immutableCache(ctx context.Context, p *Patient, f *findings) error {
 	return err
 }
 
+// checkThere lists what is wrong with what is served.
+func (p *Patient) checkThere() string {
+	return "publisher check " + p.Collection + " --deep --url " + p.Base
+}
+
 const passOn = "have the server pass on what the store has, without changing it"
 
 // sameBytes: what is served is what was signed.
@@ -292,7 +297,9 @@ func sameBytes(ctx context.Context, p *Patient, f *findings) error {
 			f.add(Error, fmt.Sprintf("%s (%s) cannot be read: %v", s.name, s.key, r.err), "clients fail there", "look at the server and the way to it: curl -v "+p.address(s.key))
 		case r.status == 0, r.status/100 == 3: // not asked for; that redirects
 		case r.status != http.StatusOK:
-			f.add(Error, fmt.Sprintf("%s (%s) is answered with %d", s.name, s.key, r.status), "clients fail there", "see whether the store has it: publisher check "+p.Collection+" --deep; and what the server may read")
+			f.add(Error, fmt.Sprintf("%s (%s) is answered with %d", s.name, s.key, r.status), "clients fail there", p.checkThere()+" lists all that is; without --url it reads the store")
+		case r.wrong != nil && p.former(ctx, s.object, "identity"):
+			f.add(Error, fmt.Sprintf("%s (%s) is served as it was in another collection: %v", s.name, s.key, r.wrong), whyFormer, p.purge())
 		case r.wrong != nil:
 			f.add(Error, fmt.Sprintf("%s (%s) is served with other bytes than were signed: %v", s.name, s.key, r.wrong), "clients refuse it", passOn)
 		}
@@ -315,6 +322,8 @@ func compression(ctx context.Context, p *Patient, f *findings) error {
 			f.add(Error, fmt.Sprintf("%s cannot be read by those who accept gzip: %v", s.name, r.err), "clients fail there", do)
 		case r.status != http.StatusOK:
 			f.add(Error, fmt.Sprintf("%s is answered with %d to those who accept gzip", s.name, r.status), "clients fail there", do)
+		case r.wrong != nil && p.former(ctx, s.object, "gzip"):
+			f.add(Error, fmt.Sprintf("%s is for those who accept gzip as it was in another collection: %v", s.name, r.wrong), whyFormer, p.purge())
 		case r.wrong != nil:
 			f.add(Error, fmt.Sprintf("%s is something else for those who accept gzip: %v", s.name, r.wrong), "clients refuse it", do)
 		}
