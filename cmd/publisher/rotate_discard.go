@@ -47,7 +47,7 @@ func makes(d *draft, begun trust.Rotation) bool {
 			continue
 		}
 		for _, role := range f.Signed.Delegations.Roles {
-			if role.Name == begun.Role && trusts(role, begun.Roles[begun.Role]) {
+			if role.Name == begun.Role && trusts(role.KeyIDs, role.Threshold, begun.Roles[begun.Role]) {
 				return true
 			}
 		}
@@ -56,9 +56,9 @@ func makes(d *draft, begun trust.Rotation) bool {
 }
 
 // trusts reports whether a delegation is to just those keys.
-func trusts(role tuf.DelegatedRole, want trust.NewTrust) bool {
-	return role.Threshold == want.Threshold &&
-		slices.Equal(slices.Sorted(slices.Values(role.KeyIDs)), slices.Sorted(slices.Values(idsOf(want.Keys))))
+func trusts(ids []string, threshold int64, want trust.NewTrust) bool {
+	return threshold == want.Threshold &&
+		slices.Equal(slices.Sorted(slices.Values(ids)), slices.Sorted(slices.Values(idsOf(want.Keys))))
 }
 
 // withoutDraft gives up a rotation that was begun and has made no draft. It
@@ -76,9 +76,13 @@ func (s *ceremony) withoutDraft(ctx context.Context) (bool, error) {
 		return true, err
 	}
 	role := repo.RoleToNotary(begun.Role)
-	if v.Root().Signed.Version > begun.After && planOf(begun).Says(&v.Root().Signed) {
+	done, err := inForce(ctx, v, begun)
+	if err != nil {
+		return true, err
+	}
+	if done {
 		return true, &cliError{
-			err:  fmt.Errorf("the rotation of %s is published: root %d has its keys", role, v.Root().Signed.Version),
+			err:  fmt.Errorf("the rotation of %s is published already", role),
 			hint: fmt.Sprintf("publisher key rotate %s %s completes it", s.c.Name(), role), code: exitConflict,
 		}
 	}

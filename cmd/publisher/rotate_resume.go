@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -98,14 +99,31 @@ func (r *rotation) takeUp() {
 
 // abandon tells what is lost with a rotation that was begun and that this one
 // takes the place of, if it was not published.
-func (r *rotation) abandon() {
+func (r *rotation) abandon(ctx context.Context) error {
 	if r.was.Role == "" || r.resumed {
-		return
+		return nil
 	}
-	if r.root.Version > r.was.After && planOf(r.was).Says(r.root) {
-		return
+	if done, err := inForce(ctx, r.view, r.was); done || err != nil {
+		return err
 	}
 	r.losses = append(r.losses, fmt.Sprintf("the rotation of %s that was begun is given up for this one", repo.RoleToNotary(r.was.Role)))
+	return nil
+}
+
+// inForce reports whether the keys of a rotation that was begun are published,
+// whoever has published them.
+func inForce(ctx context.Context, v *repo.View, begun trust.Rotation) (bool, error) {
+	root := &v.Root().Signed
+	if slices.Contains(tuf.TopLevel, begun.Role) {
+		return root.Version > begun.After && planOf(begun).Says(root), nil
+	}
+	all, err := v.Delegations(ctx)
+	if err != nil {
+		return false, err
+	}
+	return slices.ContainsFunc(all, func(d repo.DelegationInfo) bool {
+		return d.Role == begun.Role && trusts(d.KeyIDs, d.Threshold, begun.Roles[begun.Role])
+	}), nil
 }
 
 // planOf is a rotation that was begun, as repo has it.

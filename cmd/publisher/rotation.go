@@ -165,7 +165,9 @@ func (r *rotation) decide(ctx context.Context) error {
 	if err := r.choose(given); err != nil {
 		return err
 	}
-	r.abandon()
+	if err := r.abandon(ctx); err != nil {
+		return err
+	}
 	if !r.resumed {
 		return nil
 	}
