@@ -53,24 +53,24 @@ func open(u *url.URL, patience time.Duration) (storage.Store, error) {
 	return addr.open(u, patience)
 }
 
-func (addr address) open(u *url.URL, patience time.Duration) (storage.Store, error) {
+func (a *address) open(u *url.URL, patience time.Duration) (storage.Store, error) {
 	options := minio.Options{
-		Creds:      addr.creds,
-		Secure:     addr.secure,
-		Region:     addr.region,
+		Creds:      a.creds,
+		Secure:     a.secure,
+		Region:     a.region,
 		Transport:  newRenewing(func() *http.Transport { return transport.New(nil, patience) }),
 		MaxRetries: 5,
 	}
-	core, err := minio.NewCore(addr.host, &options)
+	core, err := minio.NewCore(a.host, &options)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", u.Redacted(), err)
 	}
 	options.MaxRetries = 1
-	once, err := minio.New(addr.host, &options)
+	once, err := minio.New(a.host, &options)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", u.Redacted(), err)
 	}
-	return storage.Prefix(s3api.New(&api{core, once, addr.bucket}, addr.bucket), addr.prefix), nil
+	return storage.Prefix(s3api.New(&api{core, once, a.bucket}, a.bucket), a.prefix), nil
 }
 
 // address is where a URL leads, and how.
