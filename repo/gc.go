@@ -94,14 +94,17 @@ func (g Garbage) among(others Garbage) Garbage {
 // what has another name than the layout gives. The error is a *VerifyError for a
 // collection that is damaged: whoever cannot tell what belongs to it must not
 // remove anything.
-func (c *Collector) Find(ctx context.Context) (Garbage, error) {
+func (c *Collector) Find(ctx context.Context) (Garbage, error) { return c.find(ctx, c.reach) }
+
+// find lists what reach does not name.
+func (c *Collector) find(ctx context.Context, reach func(context.Context) (map[string]bool, error)) (Garbage, error) {
 	if c.Keep < MinKeep {
 		return nil, fmt.Errorf("%v is too short to keep what is not published any more: at least %v", c.Keep, MinKeep)
 	}
 	if err := c.checkClock(ctx); err != nil {
 		return nil, err
 	}
-	reached, err := c.reach(ctx)
+	reached, err := reach(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -35,29 +35,7 @@ type Pruner struct {
 // what Mirror.Load has verified. The error is a *VerifyError for a mirror that is
 // damaged: nobody can tell what belongs to it.
 func (p *Pruner) Find(ctx context.Context, v *View) (Garbage, error) {
-	if p.Keep < MinKeep {
-		return nil, fmt.Errorf("%v is too short to keep what is not published any more: at least %v", p.Keep, MinKeep)
-	}
-	c := p.collector()
-	if err := c.checkClock(ctx); err != nil {
-		return nil, err
-	}
-	reached, err := p.reach(ctx, v)
-	if err != nil {
-		return nil, err
-	}
-	var garbage Garbage
-	for _, dir := range []string{MetadataDir(p.Collection) + "/", TargetsDir(p.Collection) + "/"} {
-		for e, err := range p.Store.List(ctx, dir) {
-			if err != nil {
-				return nil, fmt.Errorf("list %s: %w", dir, err)
-			}
-			if !reached[e.Key] && c.mayGo(e) {
-				garbage = append(garbage, e)
-			}
-		}
-	}
-	return garbage, nil
+	return p.collector().find(ctx, func(ctx context.Context) (map[string]bool, error) { return p.reach(ctx, v) })
 }
 
 // Remove removes what Find has found before v was copied, as far as it still is
