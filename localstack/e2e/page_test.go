@@ -43,7 +43,8 @@ func TestPage(t *testing.T) {
 		t.Fatal(err)
 	}
 	writeTerraform(t, filepath.Join(bin, "terraform"), map[string]string{
-		"store": d.cloud.store(d.cloud.public), "inbox": d.cloud.store(d.cloud.inbox), "online": d.cloud.online(), "url": readOnly(t, d.cloud.url),
+		"store": d.cloud.store(d.cloud.public), "inbox": asked(t, d.cloud).store(d.cloud.inbox),
+		"online": d.cloud.online(), "url": readOnly(t, d.cloud.url),
 	})
 	if err := os.WriteFile(filepath.Join(shell.Dir, "install.sh"), []byte("echo hello\n"), 0o666); err != nil {
 		t.Fatal(err)
@@ -61,13 +62,27 @@ func TestPage(t *testing.T) {
 // write, and doctor says so.
 func readOnly(t *testing.T, address string) string {
 	t.Helper()
+	return guarded(t, address, func(r *http.Request) bool { return r.Method == http.MethodGet || r.Method == http.MethodHead })
+}
+
+// asked is the cloud for who has credentials: moto asks nobody for them.
+func asked(t *testing.T, c *cloud) *cloud {
+	t.Helper()
+	strict := *c
+	strict.endpoint = guarded(t, c.endpoint, func(r *http.Request) bool { return r.Header.Get("Authorization") != "" })
+	return &strict
+}
+
+// guarded serves what an address does, and refuses some requests.
+func guarded(t *testing.T, address string, may func(*http.Request) bool) string {
+	t.Helper()
 	u, err := url.Parse(address)
 	if err != nil {
 		t.Fatal(err)
 	}
 	there := httputil.NewSingleHostReverseProxy(u)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		if !may(r) {
 			w.WriteHeader(http.StatusForbidden)
 			return
 		}
