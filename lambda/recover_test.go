@@ -85,6 +85,9 @@ func followed(t *testing.T) *world {
 // TestRecoverCrash: a recovery is interrupted at any request, and done again, by
 // the instance that has seen the high version and by one that starts later.
 func TestRecoverCrash(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine, and long under the race detector")
+	}
 	for _, fault := range []storagetest.Fault{storagetest.Lost, storagetest.Killed} {
 		reached := true
 		for n := 1; reached; n++ {

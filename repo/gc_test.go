@@ -194,6 +194,9 @@ func TestCollectBesidePublish(t *testing.T) {
 // TestCollectInterrupted kills a collection at every request. The next one
 // finishes it, and publishes go on.
 func TestCollectInterrupted(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine, and long under the race detector")
+	}
 	for at := 0; ; at++ {
 		w := newGarbageWorld(t)
 		w.mustPublish(add("first", "first"))

@@ -20,7 +20,7 @@ type turn struct {
 	delegation    *repo.Change // in place of the rotation
 }
 
-// rotations is every way to rotate, or in a short run every fourth. Each of its
+// rotations is every way to rotate, or in a short run every eighth. Each of its
 // operations is for one scene.
 func rotations() []operation {
 	all := []operation{
@@ -94,7 +94,7 @@ func rotations() []operation {
 		return all
 	}
 	var some []operation
-	for i := 2; i < len(all); i += 4 {
+	for i := 2; i < len(all); i += 8 {
 		some = append(some, all[i])
 	}
 	return some
