@@ -349,12 +349,19 @@ func (c *Collector) remove(ctx context.Context, key string, mark storage.Version
 		return false, nil
 	}
 	info, err := storage.Stat(ctx, c.Store, GarbageKey(c.Collection))
-	if err == nil && info.Version != mark {
+	if errors.Is(err, fs.ErrNotExist) || err == nil && info.Version != mark {
 		return false, nil
 	}
-	if err == nil {
-		info, err = storage.Stat(ctx, c.Store, key)
+	if err != nil {
+		return false, fmt.Errorf("remove %s: %w", key, err)
 	}
+	return c.removeOld(ctx, key)
+}
+
+// removeOld reports whether an object is gone by this. One that was written anew
+// since it was listed stays.
+func (c *Collector) removeOld(ctx context.Context, key string) (bool, error) {
+	info, err := storage.Stat(ctx, c.Store, key)
 	if err == nil && !c.mayGo(storage.Entry{Key: key, Modified: info.Modified}) {
 		return false, nil
 	}

@@ -46,12 +46,13 @@ func (p *Pruner) Remove(ctx context.Context, v *View, garbage Garbage) (int, err
 	if err != nil {
 		return 0, err
 	}
+	c := p.collector()
 	var removed atomic.Int64
 	err = parallel.Each(ctx, removeAtOnce, len(garbage), func(ctx context.Context, i int) error {
 		if reached[garbage[i].Key] {
 			return nil
 		}
-		gone, err := p.remove(ctx, garbage[i].Key)
+		gone, err := c.removeOld(ctx, garbage[i].Key)
 		if gone {
 			removed.Add(1)
 		}
@@ -60,32 +61,10 @@ func (p *Pruner) Remove(ctx context.Context, v *View, garbage Garbage) (int, err
 	return int(removed.Load()), err
 }
 
-// remove reports whether an object is gone by this. One that was written anew
-// since it was listed stays.
-func (p *Pruner) remove(ctx context.Context, key string) (bool, error) {
-	info, err := storage.Stat(ctx, p.Store, key)
-	if err == nil && !p.collector().mayGo(storage.Entry{Key: key, Modified: info.Modified}) {
-		return false, nil
-	}
-	if err == nil {
-		err = p.Store.(storage.Deleter).Delete(ctx, key, info.Version)
-	}
-	switch {
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, storage.ErrConflict):
-		return false, nil
-	case err != nil:
-		return false, fmt.Errorf("remove %s: %w", key, err)
-	}
-	if p.Removing != nil {
-		p.Removing()
-	}
-	return true, nil
-}
-
 func (p *Pruner) collector() *Collector {
 	return &Collector{
 		Store: p.Store, Collection: p.Collection, Told: p.Told, Keep: p.Keep,
-		Now: func() time.Time { return p.Now },
+		Now: func() time.Time { return p.Now }, Removing: p.Removing,
 	}
 }
 

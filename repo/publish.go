@@ -73,8 +73,8 @@ type Published struct {
 //
 // Errors to decide by: *ChangeError for a change that cannot be applied,
 // *DraftError where keys of others must sign too, *ThresholdError where no key is
-// at hand at all, *CollectedError where a garbage collection does not end, *VerifyError for a collection that cannot be trusted, and those
-// of Commit.
+// at hand at all, *CollectedError where a garbage collection does not end,
+// *VerifyError for a collection that cannot be trusted, and those of Commit.
 func (p *Publisher) Publish(ctx context.Context, changes []Change) (*Published, error) {
 	r := &restarts{taken: map[string]int64{}}
 	for lost := range maxRaces {
