@@ -396,26 +396,10 @@ func startAs(t *testing.T, env map[string]string, args []string) string {
 	}
 	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), bin, args...)
 	cmd.Env = append(environ(env), "PUBLISHER_TRUST_DIR=/trust")
-	var talk bytes.Buffer
-	cmd.Stderr = &talk
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
-			t.Error(err)
-		}
-		if err := cmd.Wait(); err != nil {
-			t.Errorf("publisher %q: %v\n%s", args, err, &talk)
-		}
-	})
+	out, talk := untilEnd(t, cmd, syscall.SIGTERM)
 	var said string
 	if _, err := fmt.Fscanf(out, "signer lambda:signer?endpoint=%s\n", &said); err != nil {
-		t.Fatalf("publisher %q said nothing: %v\n%s", args, err, &talk)
+		t.Fatalf("publisher %q said nothing: %v\n%s", args, err, talk)
 	}
 	return said
 }

@@ -38,26 +38,10 @@ func startDev(t *testing.T) devProcess {
 	t.Helper()
 	o := newOwner(t, store{})
 	cmd := o.command(context.WithoutCancel(t.Context()), "dev", "--http", "--listen", "127.0.0.1:0", "--json")
-	var talk bytes.Buffer
-	cmd.Stderr = &talk
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := cmd.Process.Signal(os.Interrupt); err != nil {
-			t.Error(err)
-		}
-		if err := cmd.Wait(); err != nil {
-			t.Errorf("publisher dev: %v\n%s", err, &talk)
-		}
-	})
+	out, talk := untilEnd(t, cmd, os.Interrupt)
 	var d devProcess
 	if err := json.NewDecoder(out).Decode(&d); err != nil {
-		t.Fatalf("publisher dev said nothing: %v\n%s", err, &talk)
+		t.Fatalf("publisher dev said nothing: %v\n%s", err, talk)
 	}
 	return d
 }

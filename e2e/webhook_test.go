@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"net/http"
@@ -82,26 +81,10 @@ func startSigner(t *testing.T, o *owner, inbox string) *url.URL {
 	}
 	cmd := o.command(context.WithoutCancel(t.Context()), "signer", "--store", o.store.url, "--inbox", inbox,
 		"--keys", "sealed:passphrase-file="+pass, "--create", "example.com", "--listen", "127.0.0.1:0", "--refresh-every", "10h")
-	var talk bytes.Buffer
-	cmd.Stderr = &talk
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := cmd.Process.Signal(os.Interrupt); err != nil {
-			t.Error(err)
-		}
-		if err := cmd.Wait(); err != nil {
-			t.Errorf("publisher signer: %v\n%s", err, &talk)
-		}
-	})
+	out, talk := untilEnd(t, cmd, os.Interrupt)
 	var said string
 	if _, err := fmt.Fscanf(out, "signer %s\n", &said); err != nil {
-		t.Fatalf("publisher signer said nothing: %v\n%s", err, &talk)
+		t.Fatalf("publisher signer said nothing: %v\n%s", err, talk)
 	}
 	u, err := url.Parse(strings.TrimPrefix(said, "lambda:signer?endpoint="))
 	if err != nil {
